@@ -1,0 +1,3 @@
+"""hybridlm: hybrid language models from a few pure functions, scored token by token."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,101 @@
+"""How a model is trained: steps, optimizer, mesh, checkpoints and logging."""
+
+import dataclasses
+
+from hybridlm.config.errors import one_of, require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with warm-up and a schedule, or any other optax transformation.
+
+    Attributes:
+      name: "adamw", or an import path "package.module:function" that takes (learning_rate, **options) and returns an
+        optax.GradientTransformation; clipping and weight decay masks are then its own affair.
+      learning_rate: peak. schedule: "cosine", "wsd" (warm-up, stable, linear decay) or "constant".
+      warmup: steps from 0 to the peak. decay: for "wsd", the last share of all steps. final: the last rate as a share
+        of the peak.
+      b1, b2, eps, weight_decay: AdamW's; decay touches matrices alone, never norms, biases or embeddings.
+      clip: largest global gradient norm; 0 is no clipping.
+      options: further keyword arguments for an imported optimizer.
+    """
+
+    name: str = "adamw"
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
+    warmup: int = 50
+    decay: float = 0.2
+    final: float = 0.1
+    b1: float = 0.9
+    b2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    options: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        one_of("optimizer.schedule", self.schedule, ("cosine", "wsd", "constant"))
+        require(self.learning_rate > 0, f"optimizer.learning_rate={self.learning_rate} must be positive.")
+        require(
+            self.name == "adamw" or ":" in self.name,
+            f"optimizer.name={self.name!r} must be 'adamw' or an import path 'package.module:function', "
+            "for example 'optax.contrib:muon'.",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """Sizes of the device mesh; one of them may be -1 for "what is left". Batches divide over data × fsdp."""
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+
+    def __post_init__(self):
+        sizes = self.sizes
+        require(
+            sum(size == -1 for size in sizes) <= 1 and all(size == -1 or size >= 1 for size in sizes),
+            f"mesh sizes must be positive, and at most one may be -1 for 'what is left'; got data={self.data}, "
+            f"fsdp={self.fsdp}, tensor={self.tensor}.",
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return (self.data, self.fsdp, self.tensor)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Attributes: every: steps between checkpoints (the last step is always saved). keep: how many are kept."""
+
+    every: int = 200
+    keep: int = 3
+
+    def __post_init__(self):
+        require(self.every >= 1 and self.keep >= 1, "checkpoint.every and checkpoint.keep must be at least 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Attributes:
+    steps: optimizer steps. batch_rows: rows of text per step over all devices. accumulate: microbatches per step.
+    log_every: steps between logged metrics. patience: non-finite steps in a row before the run stops (exit 70).
+    categories: whether the loss is logged by token category. wandb: project name for Weights & Biases, "" for none.
+    """
+
+    steps: int = 600
+    batch_rows: int = 32
+    accumulate: int = 1
+    log_every: int = 20
+    patience: int = 5
+    categories: bool = True
+    wandb: str = ""
+
+    def __post_init__(self):
+        for field in ("steps", "batch_rows", "accumulate", "log_every", "patience"):
+            value = getattr(self, field)
+            require(value >= 1, f"training.{field}={value} must be at least 1.")
+        require(
+            self.batch_rows % self.accumulate == 0,
+            f"training.accumulate={self.accumulate} must divide training.batch_rows={self.batch_rows}.",
+        )
