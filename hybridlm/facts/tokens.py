@@ -29,6 +29,8 @@ class TokenFacts:
       stream: 0 for clean tokens, s >= 1 for the s-th noisy copy of them.
       valid: 1 for a token, 0 for padding.
       extra: further integer columns by name, read like the others (`facts.depth`).
+      in_order: True promises that `index` is 0, 1, 2, ... along every row (static), so that a kernel which orders tokens
+        by their place in memory orders them as the mask does.
     """
 
     position: _Fact
@@ -38,6 +40,7 @@ class TokenFacts:
     stream: _Fact
     valid: _Fact
     extra: Mapping[str, _Fact] = dataclasses.field(default_factory=dict)
+    in_order: bool = dataclasses.field(default=False, metadata={"static": True})
 
     def __getattr__(self, name: str):
         if not name.startswith("__"):
@@ -73,7 +76,8 @@ def from_columns(
     """Facts of packed rows from their columns: padding is segment 0, `index` counts along the row,
     and every token is its own block unless `block_BT` says otherwise."""
     segment_BT = jnp.asarray(segment_BT, jnp.int32)
-    index_BT = along_row(segment_BT.shape) if index_BT is None else jnp.asarray(index_BT, jnp.int32)
+    in_order = index_BT is None
+    index_BT = along_row(segment_BT.shape) if in_order else jnp.asarray(index_BT, jnp.int32)
     return TokenFacts(
         position=jnp.asarray(position_BT, jnp.int32),
         index=index_BT,
@@ -82,6 +86,7 @@ def from_columns(
         stream=jnp.zeros_like(segment_BT) if stream_BT is None else jnp.asarray(stream_BT, jnp.int32),
         valid=(segment_BT > 0).astype(jnp.int32),
         extra={name: jnp.asarray(column, jnp.int32) for name, column in (extra or {}).items()},
+        in_order=in_order,
     )
 
 
@@ -97,7 +102,12 @@ def along_row(shape: tuple[int, int]) -> Int[Array, "B T"]:
 
 
 def concatenate(parts: list[TokenFacts], *, axis: int) -> TokenFacts:
-    """Joins facts by rows (axis 0) or along rows (axis 1); all parts must carry the same columns."""
+    """Joins facts by rows (axis 0) or along rows (axis 1); all parts must carry the same columns.
+
+    Joined along rows, `index` no longer counts slots, and the promise that it does is dropped.
+    """
+    in_order = axis == 0 and all(part.in_order for part in parts)
+    parts = [dataclasses.replace(part, in_order=in_order) for part in parts]
     return jax.tree.map(lambda *columns: jnp.concatenate(columns, axis), *parts)
 
 

@@ -1,0 +1,108 @@
+"""Chooses a backend for a mask and its tokens, prepares the mask once, and says what was chosen and why."""
+
+import dataclasses
+from types import ModuleType
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hybridlm.attention import cudnn, dense
+from hybridlm.attention.request import Request, make
+from hybridlm.facts.tokens import TokenFacts
+from hybridlm.masks import Mask, computed_fraction
+
+BACKENDS: tuple[ModuleType, ...] = (cudnn, dense)
+"""In order of preference. A backend is a module with NAME, refusal(request), prepare(mask, q, k) and attend(...)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What runs and why.
+
+    Attributes:
+      backend: its name. reason: why this one; for each faster one, why not.
+      needed: the share of 128 x 128 blocks that hold a visible pair. computed: the share the backend computes.
+    """
+
+    backend: str
+    reason: str
+    needed: float
+    computed: float
+
+    def __str__(self) -> str:
+        return f"{self.backend}: {self.reason}; computes {self.computed:.1%} of blocks, {self.needed:.1%} needed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A mask prepared for one batch of tokens, shared by all layers."""
+
+    backend: ModuleType
+    prepared: Any
+
+    def attend(
+        self,
+        q_BTHK: Float[Array, "B T H K"],
+        k_BSJK: Float[Array, "B S J K"],
+        v_BSJK: Float[Array, "B S J K"],
+        *,
+        scale: float | None = None,
+    ) -> Float[Array, "B T H K"]:
+        """Attention over the keys each query may see; scale defaults to 1/sqrt(K). Rows that see nothing give zeros."""
+        scale = q_BTHK.shape[-1] ** -0.5 if scale is None else scale
+        return self.backend.attend(self.prepared, q_BTHK, k_BSJK, v_BSJK, scale)
+
+    def mix(self, layer: Any, q: Array, k: Array, v: Array, state: Any) -> tuple[Array, Any]:
+        """The mixing function a model is handed: every layer attends alike, and no state is kept."""
+        return self.attend(q, k, v), state
+
+
+def plan(
+    mask: Mask,
+    q_facts: TokenFacts,
+    k_facts: TokenFacts | None = None,
+    *,
+    dtype: Any,
+    head_width: int,
+    backend: str = "auto",
+    platform: str | None = None,
+) -> Plan:
+    """The fastest backend that computes this mask exactly, or the one asked for by name, or a refusal with the reason."""
+    chosen, _ = _choose(make(mask, q_facts, k_facts, platform, dtype, head_width), backend)
+    return Plan(chosen, chosen.prepare(mask, q_facts, k_facts))
+
+
+def explain(
+    mask: Mask,
+    q_facts: TokenFacts,
+    k_facts: TokenFacts | None = None,
+    *,
+    dtype: Any = jnp.bfloat16,
+    head_width: int = 64,
+    backend: str = "auto",
+    platform: str | None = None,
+) -> Explanation:
+    """What `plan` would choose for concrete tokens, why, and what share of the blocks it computes."""
+    request = make(mask, q_facts, k_facts, platform, dtype, head_width)
+    chosen, reason = _choose(request, backend)
+    needed = float(computed_fraction(mask, q_facts, k_facts))
+    return Explanation(chosen.NAME, reason, needed, 1.0 if chosen is dense else needed)
+
+
+def _choose(request: Request, name: str) -> tuple[ModuleType, str]:
+    known = {backend.NAME: backend for backend in BACKENDS}
+    if name != "auto":
+        if name not in known:
+            raise ValueError(f"attention backend {name!r} is unknown; there are {', '.join(known)}, and 'auto'.")
+        refused = known[name].refusal(request)
+        if refused:
+            raise ValueError(f"attention backend {name!r} was asked for, but {refused}. Use 'auto', or another mask.")
+        return known[name], "asked for by name"
+    passed = []
+    for backend in BACKENDS:
+        refused = backend.refusal(request)
+        if refused is None:
+            return backend, "; ".join((*passed, f"{backend.NAME} takes it"))
+        passed.append(f"not {backend.NAME}: {refused}")
+    raise ValueError(f"no attention backend takes {request.mask!r}: {'; '.join(passed)}.")
