@@ -1,0 +1,59 @@
+"""How a model is read on held-out text: one column of the report per reading, all on the same targets."""
+
+import dataclasses
+
+from hybridlm.config.errors import one_of, require
+from hybridlm.config.objective import Objective, autoregressive, block_diffusion, masked_diffusion, prefix_lm
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One way of reading the model.
+
+    Attributes:
+      objective: what is visible and predicted; its ratio plays no part.
+      samples: Monte-Carlo samples of a bound per document; ignored where the reading is exact.
+    """
+
+    objective: Objective
+    samples: int = 8
+
+    def __post_init__(self):
+        require(self.samples >= 1, f"reading.samples={self.samples} must be at least 1.")
+        require(
+            self.samples >= 2 or not self.objective.is_bound,
+            "a bound needs reading.samples >= 2, or its Monte-Carlo error could not be told.",
+        )
+
+
+def standard_readings(block_size: int = 16, samples: int = 8) -> dict[str, Reading]:
+    """Autoregressive, prefix, block-diffusion and masked-diffusion readings of one model."""
+    return {
+        "ar": Reading(objective=autoregressive()),
+        "prefix": Reading(objective=prefix_lm(0.5, 0.5)),
+        "block": Reading(objective=block_diffusion(block_size), samples=samples),
+        "masked": Reading(objective=masked_diffusion(), samples=samples),
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Attributes:
+    split: "validation" or "test". every: steps between evaluations during training; 0 evaluates at the end alone.
+    rows: at most this many rows of the split, 0 for all. batch_rows: rows per forward pass.
+    readings: columns of the report by name. draws: bootstrap draws over split groups. seed: of Monte-Carlo samples.
+    """
+
+    split: str = "validation"
+    every: int = 0
+    rows: int = 0
+    batch_rows: int = 32
+    readings: dict[str, Reading] = dataclasses.field(default_factory=standard_readings)
+    draws: int = 2000
+    seed: int = 0
+
+    def __post_init__(self):
+        one_of("evaluation.split", self.split, ("validation", "test"))
+        require(self.batch_rows >= 1, f"evaluation.batch_rows={self.batch_rows} must be at least 1.")
+        require(len(self.readings) > 0, "evaluation.readings is empty; name at least one way of reading the model.")
+        require(self.rows >= 0 and self.every >= 0, "evaluation.rows and evaluation.every must not be negative.")

@@ -1,0 +1,90 @@
+"""A run as one value: every part, and the checks that concern more than one of them."""
+
+import dataclasses
+
+from hybridlm.config.data import DataConfig
+from hybridlm.config.errors import require
+from hybridlm.config.evaluation import EvaluationConfig
+from hybridlm.config.model import ModelConfig
+from hybridlm.config.objective import Objective, autoregressive
+from hybridlm.config.rows import allocate
+from hybridlm.config.training import CheckpointConfig, MeshConfig, OptimizerConfig, TrainingConfig
+from hybridlm.masks import Mask
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What is trained on what, how, and how it is read afterwards.
+
+    Attributes:
+      name: what the run is, for reports. seed: of initial weights, order of rows and noise.
+      objectives: the mixture by name. mask: a user's own mask, joined by & with what each objective shows; None for none.
+    """
+
+    name: str
+    seed: int = 0
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    objectives: dict[str, Objective] = dataclasses.field(default_factory=lambda: {"ar": autoregressive()})
+    mask: Mask | None = None
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    mesh: MeshConfig = MeshConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+
+    def __post_init__(self):
+        require(len(self.objectives) > 0, "objectives is empty; a model learns from at least one.")
+        self._check_lengths()
+        self._check_vocabulary()
+        self._check_mesh()
+        require(
+            self.optimizer.warmup <= self.training.steps,
+            f"optimizer.warmup={self.optimizer.warmup} is longer than training.steps={self.training.steps}.",
+        )
+        mixed = len(self.objectives) > 1 and any(part.across_documents for part in self.objectives.values())
+        require(not mixed, "objective.across_documents works for a single objective; a mixture isolates documents.")
+
+    def _check_lengths(self):
+        length = self.data.row_length
+        for where, objective in self._all_objectives():
+            size = objective.block_size
+            divisors = [n for n in range(1, length + 1) if length % n == 0]
+            require(
+                size == 0 or length % size == 0,
+                f"{where}.block_size={size} does not divide data.row_length={length}, so rows would end inside a block; "
+                f"use one of {divisors}.",
+            )
+        require(
+            self.model.positions != "learned" or self.model.max_positions >= length,
+            f"model.max_positions={self.model.max_positions} cannot number rows of data.row_length={length}.",
+        )
+
+    def _all_objectives(self):
+        yield from ((f"objectives.{name}", objective) for name, objective in self.objectives.items())
+        yield from ((f"evaluation.readings.{name}", read.objective) for name, read in self.evaluation.readings.items())
+
+    def _check_vocabulary(self):
+        require(
+            self.data.tokenizer != "train" or self.model.vocab_size in (0, self.data.vocab_size),
+            f"model.vocab_size={self.model.vocab_size} differs from the tokenizer's data.vocab_size={self.data.vocab_size}; "
+            "leave model.vocab_size at 0 to take the tokenizer's, and pad with model.vocab_multiple.",
+        )
+
+    def _check_mesh(self):
+        tensor, model = self.mesh.tensor, self.model
+        for field in ("heads", "kv_heads", "ffn"):
+            value = getattr(model, field)
+            require(
+                tensor == -1 or value % tensor == 0,
+                f"mesh.tensor={tensor} does not divide model.{field}={value}; use one of "
+                f"{[n for n in range(1, value + 1) if value % n == 0]}.",
+            )
+        rows = allocate(self.objectives, self.training.batch_rows)
+        shards = self.training.accumulate * max(self.mesh.data, 1) * max(self.mesh.fsdp, 1)
+        require(
+            rows.wide % shards == 0,
+            f"a step has {rows.wide} rows of {rows.streams} x {self.data.row_length} tokens, which training.accumulate="
+            f"{self.training.accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows="
+            f"{self.training.batch_rows} to a multiple of {shards * rows.streams}.",
+        )

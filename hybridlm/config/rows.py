@@ -1,0 +1,46 @@
+"""How many rows of a step each objective of a mixture gets: known when the config is built, so that shapes are static."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from hybridlm.config.errors import require
+from hybridlm.config.objective import Objective
+
+
+@dataclasses.dataclass(frozen=True)
+class Allocation:
+    """Attributes:
+    rows: rows of text per objective. streams: width of a network row in rows of text, 2 if any objective needs two.
+    wide: network rows per step. order: for each network row, the objective (by number) it belongs to.
+    """
+
+    rows: dict[str, int]
+    streams: int
+    wide: int
+    order: tuple[int, ...]
+
+
+def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation:
+    """Divides `batch_rows` rows of text so that shares of *target tokens* come nearest to the ratios (largest remainder).
+
+    Where one objective needs a clean and a noisy stream, every network row is twice as long, and objectives with one stream
+    put two rows of text, which stay separate documents, into it. Rows of all objectives are spread evenly over the batch.
+    """
+    streams = max(objective.streams for objective in objectives.values())
+    unit = {name: streams // objective.streams for name, objective in objectives.items()}
+    wanted = {name: objective.ratio / objective.targets_per_token for name, objective in objectives.items()}
+    exact = {name: batch_rows * want / sum(wanted.values()) / unit[name] for name, want in wanted.items()}
+    units = {name: max(1, math.floor(value)) for name, value in exact.items()}
+    while fits := [name for name in unit if unit[name] <= batch_rows - sum(units[part] * unit[part] for part in unit)]:
+        units[max(fits, key=lambda name: exact[name] - units[name])] += 1
+    rows = {name: units[name] * unit[name] for name in objectives}
+    require(
+        sum(rows.values()) == batch_rows,
+        f"training.batch_rows={batch_rows} cannot be divided among {len(rows)} objectives: they come to {rows}, in units of "
+        f"{unit} rows; use a multiple of {streams} that is at least {sum(unit.values())}.",
+    )
+    spread = sorted(
+        ((k + 0.5) / units[name], number) for number, name in enumerate(objectives) for k in range(units[name])
+    )
+    return Allocation(rows, streams, sum(units.values()), tuple(number for _, number in spread))

@@ -1,0 +1,100 @@
+"""Rows of several objectives in one batch under one mask, each weighted by its ratio."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from hybridlm import masks
+from hybridlm.config.objective import Objective
+from hybridlm.config.rows import Allocation, allocate
+from hybridlm.facts.loss_inputs import LossInputs
+from hybridlm.facts.tokens import concatenate
+from hybridlm.masks import Mask
+from hybridlm.objectives.single import build as build_one
+from hybridlm.objectives.text import Ids, Text
+
+
+def build(
+    objectives: Mapping[str, Objective],
+    text: Text,
+    ids: Ids,
+    key: Key[Array, ""],
+    *,
+    also: Mask | None = None,
+) -> LossInputs:
+    """Inputs of a step: each objective takes its rows of the text, and the loss is the mean of its objectives by ratio.
+
+    A single objective keeps its named mask, which a fused kernel may recognise; a mixture has `masks.unified()`. `also` is a
+    user's own mask, joined by &.
+    """
+    allocation = allocate(objectives, text.tokens_BT.shape[0])
+    total = sum(objective.ratio for objective in objectives.values())
+    built, first = [], 0
+    for number, (name, objective) in enumerate(objectives.items()):
+        rows = allocation.rows[name]
+        one = build_one(name, objective, text.rows(first, first + rows), ids, jax.random.fold_in(key, number))
+        built.append(_as_part(one, number, first * text.tokens_BT.shape[1], objective.ratio / total, allocation.streams))
+        first += rows
+    inputs = built[0] if len(built) == 1 else _join(built, allocation)
+    return inputs if also is None else dataclasses.replace(inputs, mask=inputs.mask & also)
+
+
+def _as_part(one: LossInputs, number: int, first_token: int, ratio: float, streams: int) -> LossInputs:
+    """Renumbers targets and weights for the whole step, and widens rows where the mixture needs it."""
+    is_target_BT = one.target_index_BT >= 0
+    one = dataclasses.replace(
+        one,
+        target_index_BT=jnp.where(is_target_BT, one.target_index_BT + first_token, -1),
+        train_weight_BT=one.train_weight_BT * ratio,
+        part_B=jnp.full_like(one.part_B, number),
+    )
+    already = 2 if (one.facts.stream.shape[1] != 0 and one.mask is not None and _two_streams(one)) else 1
+    return one if already == streams else _pair_rows(one)
+
+
+def _two_streams(one: LossInputs) -> bool:
+    return not one.facts.in_order
+
+
+def _pair_rows(one: LossInputs) -> LossInputs:
+    """Two rows of one stream side by side in one of twice the width; they stay separate documents."""
+    length = one.inputs_BT.shape[1]
+    facts = one.facts
+
+    def later(column_BT, step: int):
+        """Adds `step` to every other row: the one that becomes the right half."""
+        return column_BT + step * (jnp.arange(column_BT.shape[0]) % 2)[:, None].astype(column_BT.dtype)
+
+    facts = dataclasses.replace(
+        facts,
+        index=later(facts.index, length),
+        block=later(facts.block, length),
+        segment=jnp.where(facts.segment > 0, later(facts.segment, length), 0),
+    )
+    one = dataclasses.replace(one, facts=facts)
+    wide = jax.tree.map(lambda column: column.reshape(-1, 2 * length) if column.ndim == 2 else column[::2], one)
+    return wide
+
+
+def _join(built: list[LossInputs], allocation: Allocation) -> LossInputs:
+    """All rows of the step under the one rule, those of each objective spread evenly over the batch."""
+    facts = concatenate([one.facts for one in built], axis=0)
+    bare = [dataclasses.replace(one, facts=facts, mask=None, parts=(), dense=False) for one in built]
+    columns = {
+        field: jnp.concatenate([getattr(one, field) for one in bare])
+        for field in ("inputs_BT", "targets_BT", "target_index_BT", "train_weight_BT", "score_weight_BT", "noise_BT", "part_B")
+    }
+    joined = LossInputs(
+        **columns,
+        facts=facts,
+        mask=masks.unified(),
+        parts=tuple(part for one in built for part in one.parts),
+        dense=all(one.dense for one in built),
+    )
+    # row k of the step is the next unused row of objective order[k]
+    place = np.argsort(np.argsort(np.asarray(allocation.order), kind="stable"), kind="stable")
+    return jax.tree.map(lambda column: column[place], joined)

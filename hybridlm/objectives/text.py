@@ -1,0 +1,57 @@
+"""A batch of packed text, as every objective reads it."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+_KNOWN = ("tokens", "segment_ids", "positions")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Packed rows: `segment_BT` counts documents from 1 (0 is padding), `position_BT` restarts at 0 with each, where BOS stands.
+
+    `columns` are all other columns of the batch; integer ones become facts that a mask may read.
+    """
+
+    tokens_BT: Int[Array, "B T"]
+    segment_BT: Int[Array, "B T"]
+    position_BT: Int[Array, "B T"]
+    columns: Mapping[str, Int[Array, "B T"]]
+
+    @property
+    def is_target_BT(self) -> Bool[Array, "B T"]:
+        """True for tokens that may be masked and are scored: all but padding and the BOS that opens each document."""
+        return (self.segment_BT > 0) & (self.position_BT > 0)
+
+    @property
+    def start_BT(self) -> Int[Array, "B T"]:
+        """Where along its row each token's document begins."""
+        return jnp.arange(self.tokens_BT.shape[1], dtype=jnp.int32) - self.position_BT
+
+    def rows(self, start: int, stop: int) -> "Text":
+        """Some of the rows."""
+        return jax.tree.map(lambda column: column[start:stop], self)
+
+
+def from_batch(batch: Mapping[str, Int[Array, "B T"]]) -> Text:
+    """The text of a batch of columns as they stand on disk."""
+    return Text(*(batch[name] for name in _KNOWN), {name: batch[name] for name in batch if name not in _KNOWN})
+
+
+@dataclasses.dataclass(frozen=True)
+class Ids:
+    """Attributes: mask: the id that stands for a masked token. never: ids that are never predicted. size: V."""
+
+    mask: int
+    never: tuple[int, ...]
+    size: int
+
+    @property
+    def ordinary(self) -> tuple[int, ...]:
+        """Ids a random replacement may be."""
+        return tuple(number for number in range(self.size) if number not in set(self.never))
