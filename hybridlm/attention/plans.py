@@ -1,6 +1,7 @@
 """Chooses a backend for a mask and its tokens, prepares the mask once, and says what was chosen and why."""
 
 import dataclasses
+import itertools
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +14,8 @@ from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks import Mask, computed_fraction
 
 BACKENDS: tuple[ModuleType, ...] = (cudnn, dense)
-"""In order of preference. A backend is a module with NAME, refusal(request), prepare(mask, q, k) and attend(...)."""
+"""In order of preference. A backend is a module with NAME, refusal(request), prepare(mask, q, k) and attend(...);
+the last one takes every request."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Plan:
         *,
         scale: float | None = None,
     ) -> Float[Array, "B T H K"]:
-        """Attention over the keys each query may see; scale defaults to 1/sqrt(K). Rows that see nothing give zeros."""
+        """Attention over the keys each query may see; scale defaults to 1/sqrt(K). Who sees nothing gets zeros."""
         scale = q_BTHK.shape[-1] ** -0.5 if scale is None else scale
         return self.backend.attend(self.prepared, q_BTHK, k_BSJK, v_BSJK, scale)
 
@@ -68,7 +70,7 @@ def plan(
     backend: str = "auto",
     platform: str | None = None,
 ) -> Plan:
-    """The fastest backend that computes this mask exactly, or the one asked for by name, or a refusal with the reason."""
+    """The fastest backend that computes this mask exactly; one asked for by name runs or is refused with the reason."""
     chosen, _ = _choose(make(mask, q_facts, k_facts, platform, dtype, head_width), backend)
     return Plan(chosen, chosen.prepare(mask, q_facts, k_facts))
 
@@ -84,25 +86,22 @@ def explain(
     platform: str | None = None,
 ) -> Explanation:
     """What `plan` would choose for concrete tokens, why, and what share of the blocks it computes."""
-    request = make(mask, q_facts, k_facts, platform, dtype, head_width)
-    chosen, reason = _choose(request, backend)
+    chosen, reason = _choose(make(mask, q_facts, k_facts, platform, dtype, head_width), backend)
     needed = float(computed_fraction(mask, q_facts, k_facts))
     return Explanation(chosen.NAME, reason, needed, 1.0 if chosen is dense else needed)
 
 
 def _choose(request: Request, name: str) -> tuple[ModuleType, str]:
+    """The backend and the reason for it."""
+    if name == "auto":
+        passed = list(itertools.takewhile(lambda backend: backend.refusal(request), BACKENDS))
+        chosen = BACKENDS[len(passed)]
+        reasons = [f"not {backend.NAME}: {backend.refusal(request)}" for backend in passed]
+        return chosen, "; ".join([*reasons, f"{chosen.NAME} takes it"])
     known = {backend.NAME: backend for backend in BACKENDS}
-    if name != "auto":
-        if name not in known:
-            raise ValueError(f"attention backend {name!r} is unknown; there are {', '.join(known)}, and 'auto'.")
-        refused = known[name].refusal(request)
-        if refused:
-            raise ValueError(f"attention backend {name!r} was asked for, but {refused}. Use 'auto', or another mask.")
-        return known[name], "asked for by name"
-    passed = []
-    for backend in BACKENDS:
-        refused = backend.refusal(request)
-        if refused is None:
-            return backend, "; ".join((*passed, f"{backend.NAME} takes it"))
-        passed.append(f"not {backend.NAME}: {refused}")
-    raise ValueError(f"no attention backend takes {request.mask!r}: {'; '.join(passed)}.")
+    if name not in known:
+        raise ValueError(f"attention backend {name!r} is unknown; there are {', '.join(known)}, and 'auto'.")
+    refused = known[name].refusal(request)
+    if refused:
+        raise ValueError(f"attention backend {name!r} was asked for, but {refused}. Use 'auto', or another mask.")
+    return known[name], "asked for by name"

@@ -54,6 +54,8 @@ class EvaluationConfig:
 
     def __post_init__(self):
         one_of("evaluation.split", self.split, ("validation", "test"))
-        require(self.batch_rows >= 1, f"evaluation.batch_rows={self.batch_rows} must be at least 1.")
+        for field in ("batch_rows", "draws"):
+            value = getattr(self, field)
+            require(value >= 1, f"evaluation.{field}={value} must be at least 1.")
         require(len(self.readings) > 0, "evaluation.readings is empty; name at least one way of reading the model.")
         require(self.rows >= 0 and self.every >= 0, "evaluation.rows and evaluation.every must not be negative.")

@@ -3,7 +3,7 @@
 import dataclasses
 
 from hybridlm.config.data import DataConfig
-from hybridlm.config.errors import require
+from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import Objective, autoregressive
@@ -18,7 +18,10 @@ class Experiment:
 
     Attributes:
       name: what the run is, for reports. seed: of initial weights, order of rows and noise.
+      data: the text and its rows. model: the network.
       objectives: the mixture by name. mask: a user's own mask, joined by & with what each objective shows; None for none.
+      optimizer, training, mesh, checkpoint: how it is trained, on which devices, and what is kept of it.
+      evaluation: how it is read on held-out text.
     """
 
     name: str
@@ -80,11 +83,18 @@ class Experiment:
                 f"mesh.tensor={tensor} does not divide model.{field}={value}; use one of "
                 f"{[n for n in range(1, value + 1) if value % n == 0]}.",
             )
-        rows = allocate(self.objectives, self.training.batch_rows)
-        shards = self.training.accumulate * max(self.mesh.data, 1) * max(self.mesh.fsdp, 1)
-        require(
-            rows.wide % shards == 0,
-            f"a step has {rows.wide} rows of {rows.streams} x {self.data.row_length} tokens, which training.accumulate="
-            f"{self.training.accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows="
-            f"{self.training.batch_rows} to a multiple of {shards * rows.streams}.",
+        self._check_rows()
+
+    def _check_rows(self):
+        batch_rows, accumulate = self.training.batch_rows, self.training.accumulate
+        shards = accumulate * max(self.mesh.data, 1) * max(self.mesh.fsdp, 1)
+        step = allocate(self.objectives, batch_rows)
+        if step.wide % shards == 0:
+            return
+        larger = range(batch_rows + 1, batch_rows + 4 * shards * step.streams + 1)
+        fits = [n for n in larger if n % accumulate == 0 and allocate(self.objectives, n).wide % shards == 0]
+        raise ConfigError(
+            f"a step has {step.wide} rows of {step.streams} x {self.data.row_length} tokens, which training.accumulate="
+            f"{accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows={batch_rows} to one "
+            f"of {fits[:3]}."
         )

@@ -5,6 +5,7 @@ below give them by name. `hybridlm.objectives` turns a record into targets and w
 """
 
 import dataclasses
+import re
 
 from hybridlm.config.errors import one_of, require
 
@@ -14,20 +15,22 @@ class Objective:
     """One objective of a mixture.
 
     Attributes:
-      ratio: share of target tokens in the mixture, and weight of the objective's mean loss.
+      ratio: share of the mixture's possible targets, and weight of the objective's mean loss.
       layout: how documents are cut into blocks of mutually visible tokens: "causal" (every token its own block),
         "prefix" (the first n tokens one block, then causal), "bidirectional" (the document one block) or "blocks".
       corruption: what happens to the input: "none", "absorbing" (tokens become the mask token with probability
         1 - alpha(t), one t a document or block), "all" (every token is masked, t = 1) or "masked_lm" (BERT's).
       predicts: "next" stores a token's target at the position before it, "same" at its own position.
-      streams: 1, or 2 for a clean copy of the text beside the noisy one, so that blocks see clean earlier blocks.
+      streams: 1, or 2 for a clean copy of the text beside the noisy one, so that noisy blocks see clean earlier blocks.
       block_size: tokens per block for layout "blocks", counted from the start of each document.
-      schedule: alpha(t) of "absorbing": "linear", "cosine" or "polynomial:k".
+      schedule: alpha(t) of "absorbing": "linear", "cosine" or "polynomial:k" for a number k > 0.
       prefix: the smallest and largest share of a document that layout "prefix" shows; drawn uniformly in between.
       rate, keep, random: for "masked_lm", the share of tokens selected, and of these the shares left as they are and
         replaced by a random token (Devlin et al. 2019: 0.15, 0.1, 0.1).
       across_documents: True lets attention cross document boundaries inside a packed row (plain causal only).
-      builder: import path "package.module:function" of a user's own (objective, text, key, **draw) -> LossInputs.
+      builder: import path "package.module:function" of a user's own function, called like
+        `hybridlm.objectives.single.build`, that builds the inputs instead; `streams` says how wide they are, and layout
+        and corruption what is reported of them.
     """
 
     ratio: float = 1.0
@@ -48,15 +51,24 @@ class Objective:
         one_of("objective.layout", self.layout, ("causal", "prefix", "bidirectional", "blocks"))
         one_of("objective.corruption", self.corruption, ("none", "absorbing", "all", "masked_lm"))
         one_of("objective.predicts", self.predicts, ("next", "same"))
+        require(
+            re.fullmatch(r"linear|cosine|polynomial:\d*\.?\d+", self.schedule) is not None,
+            f"objective.schedule={self.schedule!r} must be 'linear', 'cosine' or 'polynomial:k' with a number k > 0.",
+        )
         require(self.ratio > 0, f"objective.ratio={self.ratio} must be positive; leave an unused objective out.")
         require(self.streams in (1, 2), f"objective.streams={self.streams} must be 1, or 2 for clean and noisy copies.")
-        self._check_layout()
-        self._check_leaks()
         require(
-            0 < self.rate <= 1 and self.keep >= 0 and self.random >= 0 and self.keep + self.random <= 1,
-            f"masked_lm needs 0 < rate <= 1 and keep + random <= 1; got rate={self.rate}, keep={self.keep}, "
-            f"random={self.random}.",
+            0 < self.rate <= 1 and 0 <= self.keep < 1 and 0 <= self.random <= 1 - self.keep,
+            f"masked_lm needs 0 < rate <= 1, keep < 1 (or nothing is hidden) and keep + random <= 1; got rate={self.rate}, "
+            f"keep={self.keep}, random={self.random}.",
         )
+        require(
+            not self.builder or re.fullmatch(r"[\w.]+:\w+", self.builder) is not None,
+            f"objective.builder={self.builder!r} must be an import path 'package.module:function'.",
+        )
+        self._check_layout()
+        if not self.builder:
+            self._check_leaks()
 
     def _check_layout(self):
         require(
@@ -79,7 +91,9 @@ class Objective:
         )
 
     def _check_leaks(self):
-        sees_target = self.corruption == "none" and (self.predicts == "same" or self.layout in ("bidirectional", "blocks"))
+        sees_target = self.corruption == "none" and (
+            self.predicts == "same" or self.layout in ("bidirectional", "blocks")
+        )
         require(
             not sees_target,
             f"layout={self.layout!r} with corruption='none' and predicts={self.predicts!r} would show the model the token it has to "
@@ -90,6 +104,11 @@ class Objective:
             f"objective.streams=2 needs a noisy copy: corruption={self.corruption!r} makes none; use 'absorbing' or 'all'.",
         )
         require(
+            self.streams == 1 or self.layout == "blocks",
+            f"objective.streams=2 shows noisy blocks the clean ones before them, so it needs layout='blocks'; with layout="
+            f"{self.layout!r} the clean copy would only cost time.",
+        )
+        require(
             not (self.streams == 2 and self.predicts == "next"),
             "objective.streams=2 predicts at the noisy token itself: use predicts='same'. The token before a block is clean, in the "
             "other stream.",
@@ -97,13 +116,23 @@ class Objective:
 
     @property
     def is_bound(self) -> bool:
-        """True if the loss is a likelihood bound, so that a token's part of it is a share."""
-        return self.corruption in ("absorbing", "all")
+        """True if the loss is a likelihood bound, so that a token's part of it is a share; "all" leaves nothing to chance."""
+        return self.corruption == "absorbing"
+
+    @property
+    def is_autoregressive(self) -> bool:
+        """True if every token is predicted from all clean tokens before it."""
+        return self.layout == "causal" and self.corruption == "none" and not self.builder
 
     @property
     def targets_per_token(self) -> float:
-        """Expected share of a row's tokens that are targets."""
+        """Expected share of a row's tokens that are possible targets."""
         return 1 - sum(self.prefix) / 2 if self.prefix else 1.0
+
+    @property
+    def weight_per_target(self) -> float:
+        """Expected weight of a possible target, by which a mean loss is divided; a bound makes up for what it does not predict."""
+        return self.rate if self.corruption == "masked_lm" else 1.0
 
 
 def autoregressive(**changes) -> Objective:
@@ -118,7 +147,9 @@ def prefix_lm(low: float = 0.0, high: float = 0.9, **changes) -> Objective:
 
 def masked_lm(rate: float = 0.15, **changes) -> Objective:
     """BERT's objective (Devlin et al. 2019, 1810.04805); `predicts="next"` is GPT-BERT's shift (2410.24159)."""
-    return Objective(**{"layout": "bidirectional", "corruption": "masked_lm", "predicts": "same", "rate": rate, **changes})
+    return Objective(
+        **{"layout": "bidirectional", "corruption": "masked_lm", "predicts": "same", "rate": rate, **changes}
+    )
 
 
 def masked_diffusion(schedule: str = "linear", **changes) -> Objective:

@@ -21,12 +21,12 @@ class Preset:
 
 
 def _shape(width: int, layers: int, heads: int, ffn: int, **switches: Any) -> ModelConfig:
-    sizes = dict(width=width, layers=layers, heads=heads, kv_heads=heads, ffn=ffn)
+    sizes = {"width": width, "layers": layers, "heads": heads, "kv_heads": heads, "ffn": ffn}
     return ModelConfig(**sizes, vocab_multiple=128, **switches)
 
 
-_BF16 = dict(dtype="bfloat16")
-_LARGE = dict(dtype="bfloat16", tied_head=False)
+_BF16 = {"dtype": "bfloat16"}
+_LARGE = {"dtype": "bfloat16", "tied_head": False}
 _LONG = dict(**_LARGE, loop="scan", remat="dots")
 
 PRESETS = {

@@ -1,7 +1,6 @@
 """How many rows of a step each objective of a mixture gets: known when the config is built, so that shapes are static."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 
 from hybridlm.config.errors import require
@@ -31,15 +30,16 @@ def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation
     unit = {name: streams // objective.streams for name, objective in objectives.items()}
     wanted = {name: objective.ratio / objective.targets_per_token for name, objective in objectives.items()}
     exact = {name: batch_rows * want / sum(wanted.values()) / unit[name] for name, want in wanted.items()}
-    units = {name: max(1, math.floor(value)) for name, value in exact.items()}
+    require(
+        sum(unit.values()) <= batch_rows,
+        f"training.batch_rows={batch_rows} cannot be divided among {len(unit)} objectives, which take rows in units of {unit}; "
+        f"use at least {sum(unit.values())}.",
+    )
+    units = dict.fromkeys(objectives, 1)
+    # an objective whose unit is one row always exists, so this ends with no row left
     while fits := [name for name in unit if unit[name] <= batch_rows - sum(units[part] * unit[part] for part in unit)]:
         units[max(fits, key=lambda name: exact[name] - units[name])] += 1
     rows = {name: units[name] * unit[name] for name in objectives}
-    require(
-        sum(rows.values()) == batch_rows,
-        f"training.batch_rows={batch_rows} cannot be divided among {len(rows)} objectives: they come to {rows}, in units of "
-        f"{unit} rows; use a multiple of {streams} that is at least {sum(unit.values())}.",
-    )
     spread = sorted(
         ((k + 0.5) / units[name], number) for number, name in enumerate(objectives) for k in range(units[name])
     )

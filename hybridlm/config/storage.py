@@ -29,7 +29,7 @@ def from_dict(kind: Any, data: Any, path: str = "config") -> Any:
     if origin is types.UnionType:
         return None if data is None else from_dict(typing.get_args(kind)[0], data, path)
     if kind is Mask:
-        return from_json(data)
+        return _mask(data, path)
     if origin is dict:
         inner = typing.get_args(kind)[1]
         return {name: from_dict(inner, value, f"{path}.{name}") for name, value in _is(data, Mapping, path).items()}
@@ -48,19 +48,20 @@ def override(config: Any, changes: Mapping[str, Any]) -> Any:
     tree = to_dict(config)
     for name, value in changes.items():
         *parents, last = name.split(".")
-        node = tree
-        for depth, part in enumerate(parents):
-            node = _child(node, part, ".".join(parents[: depth + 1]))
-        _child(node, last, name)
-        node[last] = value
+        _parent(tree, parents, name)[last] = to_dict(value)
     return from_dict(type(config), tree)
 
 
-def _child(node: Any, part: str, path: str) -> Any:
-    if not isinstance(node, dict) or part not in node:
-        known = node if isinstance(node, dict) else ()
-        raise ConfigError(f"config.{path} does not exist{nearest(part, known) if known else ': its parent is a value'}.")
-    return node[part]
+def _parent(node: Any, parts: list[str], name: str) -> dict:
+    """The dictionary that holds the last part of a name; whether that part may stand there is seen by its type."""
+    for depth, part in enumerate(parts):
+        if part not in node:
+            raise ConfigError(f"config.{'.'.join(parts[: depth + 1])} does not exist{nearest(part, node)}.")
+        node = node[part]
+        if not isinstance(node, dict):
+            inner = ".".join(parts[: depth + 1])
+            raise ConfigError(f"config.{name} does not exist: config.{inner}={node!r} has no parts.")
+    return node
 
 
 def _dataclass(kind: Any, data: Any, path: str) -> Any:
@@ -68,11 +69,23 @@ def _dataclass(kind: Any, data: Any, path: str) -> Any:
     for name in _is(data, Mapping, path):
         if name not in kinds:
             raise ConfigError(f"{path}.{name} does not exist{nearest(name, kinds)}.")
+    for field in dataclasses.fields(kind):
+        if field.name not in data and field.default is field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{path}.{field.name} is missing and has no default.")
     return kind(**{name: from_dict(kinds[name], value, f"{path}.{name}") for name, value in data.items()})
+
+
+def _mask(data: Any, path: str) -> Mask:
+    try:
+        return from_json(data)
+    except ValueError as error:
+        raise ConfigError(f"{path}={data!r} is {error}") from error
 
 
 def _is(data: Any, kind: Any, path: str) -> Any:
     if isinstance(data, kind):
         return data
     wanted = "a list" if isinstance(kind, tuple) else "named values" if kind is Mapping else kind.__name__
-    raise ConfigError(f"{path}={data!r} must be {'of type ' if isinstance(kind, type) else ''}{wanted}, not {type(data).__name__}.")
+    raise ConfigError(
+        f"{path}={data!r} must be {'of type ' if isinstance(kind, type) else ''}{wanted}, not {type(data).__name__}."
+    )

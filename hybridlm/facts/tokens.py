@@ -54,6 +54,9 @@ class TokenFacts:
         return jnp.broadcast_shapes(*(column.shape for column in as_dict(self).values()))
 
 
+_RESERVED = {*STANDARD, "extra", "in_order", "shape"}
+
+
 def names(facts: TokenFacts) -> tuple[str, ...]:
     """The names a mask may read from these tokens."""
     return STANDARD + tuple(facts.__dict__.get("extra", {}))
@@ -75,6 +78,10 @@ def from_columns(
 ) -> TokenFacts:
     """Facts of packed rows from their columns: padding is segment 0, `index` counts along the row,
     and every token is its own block unless `block_BT` says otherwise."""
+    if taken := sorted(set(extra or ()) & _RESERVED):
+        raise ValueError(
+            f"column {taken[0]!r} cannot be a fact, because every token already has {taken[0]!r}; rename it."
+        )
     segment_BT = jnp.asarray(segment_BT, jnp.int32)
     in_order = index_BT is None
     index_BT = along_row(segment_BT.shape) if in_order else jnp.asarray(index_BT, jnp.int32)

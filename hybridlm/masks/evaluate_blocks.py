@@ -1,28 +1,32 @@
 """Says of every block of queries x keys whether it is empty, partial or full, without looking at single pairs.
 
-Each fact is summed up as its (min, max) over a block; the expression is then read on intervals with three-valued logic.
-The answer is always sound: a block called empty holds no visible pair, a block called full no hidden one. It costs
-O(T + blocks^2), runs inside jit on traced facts, and is exact where facts are monotone along a stream; elsewhere
-"partial" costs speed, never correctness.
+Each fact is summed up as its (min, max) over the clean, the noisy and the padding tokens of a block; the expression is
+then read on intervals with three-valued logic. The answer is always sound: a block called empty holds no visible pair,
+a block called full no hidden one. It costs O(T + blocks^2) and runs inside jit on traced facts. It is exact where facts
+are monotone along a stream, unless different pairs of one block meet the two sides of an &; there "partial" costs speed,
+never correctness.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int8
 
+from hybridlm.facts.names import LIMIT
 from hybridlm.facts.tokens import TokenFacts
-from hybridlm.masks.evaluate_dense import materialize
+from hybridlm.masks.evaluate_dense import check, materialize
 from hybridlm.masks.expressions import (
     Absolute,
     Always,
     Arithmetic,
     Comparison,
     Constant,
-    Dense,
     Fact,
     Joined,
     Not,
+    Opaque,
+    Table,
 )
 from hybridlm.masks.mask import Mask
 
@@ -51,13 +55,14 @@ def block_map(
     block_q: int = 128,
     block_k: int = 128,
 ) -> Int8[Array, "B QB KB"]:
-    """0 empty, 1 partial, 2 full, per block. Lengths need not divide: a last block is judged by the tokens it has, and
-    whoever computes it must keep its missing columns out."""
+    """0 empty, 1 partial, 2 full, per block. Lengths need not divide: a last block is judged by the tokens it has."""
     k_facts = q_facts if k_facts is None else k_facts
-    blocks = _Blocks(q_facts, k_facts, block_q, block_k)
+    check(mask, q_facts, k_facts)
+    blocks = _Blocks(_Side(q_facts, block_q, (0, 2, 3)), _Side(k_facts, block_k, (1, 2, 4)))
     possible, certain = blocks.verdict(mask.canonical)
-    shape = (max(q_facts.shape[0], k_facts.shape[0]), -(-q_facts.shape[1] // block_q), -(-k_facts.shape[1] // block_k))
-    return jnp.broadcast_to(jnp.where(certain, FULL, jnp.where(possible, PARTIAL, EMPTY)), shape).astype(jnp.int8)
+    is_there = blocks.q.is_there & blocks.k.is_there
+    possible, certain = jnp.any(possible & is_there, (0, 1)), jnp.all(certain | ~is_there, (0, 1))
+    return jnp.where(certain, FULL, jnp.where(possible, PARTIAL, EMPTY)).astype(jnp.int8)
 
 
 def computed_fraction(
@@ -73,28 +78,52 @@ def computed_fraction(
     return jnp.mean((blocks != EMPTY).astype(jnp.float32))
 
 
-class _Blocks:
-    """The interpreter: facts as intervals per block, q along rows and k along columns of the grid."""
+class _Side:
+    """The queries or the keys in blocks, on the axes (q group, k group, B, q block, k block).
 
-    def __init__(self, q_facts: TokenFacts, k_facts: TokenFacts, block_q: int, block_k: int):
-        self.sides = {"q": (q_facts, block_q, 2), "k": (k_facts, block_k, 1)}
-        self.known: dict[Fact, Interval] = {}
+    The groups are the clean, the noisy and the padding tokens of a block: summed up together, a block at the end of a
+    row or at the seam of two streams would seem to touch everything between their facts.
+    """
+
+    def __init__(self, facts: TokenFacts, block: int, axes: tuple[int, int, int]):
+        self.facts, self.block = facts, block
+        self._others = tuple({0, 1, 2, 3, 4} - set(axes))
+        group = jnp.where(self._tiles("valid") == 1, jnp.minimum(self._tiles("stream"), 1), 2)
+        self._is_member = group == jnp.arange(3)[:, None, None, None]
+        self.is_there = jnp.expand_dims(self._is_member.any(-1), self._others)
+
+    def interval(self, name: str) -> Interval:
+        """(min, max) of a fact over each group of each block."""
+        tiles = self._tiles(name)
+        low = jnp.where(self._is_member, tiles, LIMIT).min(-1)
+        high = jnp.where(self._is_member, tiles, -LIMIT).max(-1)
+        return Interval(jnp.expand_dims(low, self._others), jnp.expand_dims(high, self._others))
+
+    def _tiles(self, name: str) -> Array:
+        column = getattr(self.facts, name)
+        padded = jnp.pad(column, ((0, 0), (0, -column.shape[1] % self.block)), mode="edge")
+        return padded.reshape(column.shape[0], -1, self.block)
+
+
+class _Blocks:
+    """The interpreter: an integer term is an interval per block, a condition a verdict per block."""
+
+    def __init__(self, q: _Side, k: _Side):
+        self.q, self.k = q, k
+        self._known: dict[Fact, Interval] = {}
 
     def interval(self, node: Any) -> Interval:
         """The values an integer term can take in each block."""
         match node:
             case Fact(side, name):
-                if node not in self.known:
-                    facts, block, axis = self.sides[side]
-                    self.known[node] = _summarise(getattr(facts, name), block, axis)
-                return self.known[node]
+                if node not in self._known:
+                    self._known[node] = (self.q if side == "q" else self.k).interval(name)
+                return self._known[node]
             case Constant(value):
                 return Interval(value, value)
             case Absolute(inner):
                 low, high = self.interval(inner)
-                crosses = (low <= 0) & (high >= 0)
-                ends = (jnp.abs(low), jnp.abs(high))
-                return Interval(jnp.where(crosses, 0, jnp.minimum(*ends)), jnp.maximum(*ends))
+                return Interval(jnp.maximum(0, jnp.maximum(low, -high)), jnp.maximum(-low, high))
             case Arithmetic(op, left, right):
                 return _ARITHMETIC[op](self.interval(left), self.interval(right))
         raise TypeError(f"{node!r} is not an integer term")
@@ -103,37 +132,27 @@ class _Blocks:
         """What is known of a condition in each block."""
         match node:
             case Always(value):
-                return Verdict(jnp.asarray(value), jnp.asarray(value))
+                return Verdict(value, value)
             case Comparison(op, left, right):
                 return _compare(op, self.interval(left), self.interval(right))
             case Not(inner):
                 possible, certain = self.verdict(inner)
-                return Verdict(~certain, ~possible)
+                return Verdict(jnp.logical_not(certain), jnp.logical_not(possible))
             case Joined(op, terms):
-                first, *others = [self.verdict(term) for term in terms]
-                for other in others:
-                    first = Verdict(*((a & b if op == "and" else a | b) for a, b in zip(first, other, strict=True)))
-                return first
-            case Dense():
+                join = jnp.logical_and if op == "and" else jnp.logical_or
+                return Verdict(*(functools.reduce(join, answers) for answers in zip(*map(self.verdict, terms))))
+            case Table() | Opaque():
                 return self._look(node)
         raise TypeError(f"{node!r} is not part of a mask")
 
-    def _look(self, node: Dense) -> Verdict:
+    def _look(self, node: Table | Opaque) -> Verdict:
         """The escape hatch is looked at pair by pair."""
-        (q_facts, block_q, _), (k_facts, block_k, _) = self.sides["q"], self.sides["k"]
-        dense = materialize(Mask(node), q_facts, k_facts)
-        pad = [(0, 0), (0, -dense.shape[1] % block_q), (0, -dense.shape[2] % block_k)]
-        grid = (dense.shape[0], -(-dense.shape[1] // block_q), block_q, -(-dense.shape[2] // block_k), block_k)
-        seen = jnp.pad(dense, pad).reshape(grid).any((2, 4))
-        hidden = jnp.pad(~dense, pad).reshape(grid).any((2, 4))
+        dense = materialize(Mask(node), self.q.facts, self.k.facts)
+        B, T, S = dense.shape
+        pad = ((0, 0), (0, -T % self.q.block), (0, -S % self.k.block))
+        grid = (B, -(-T // self.q.block), self.q.block, -(-S // self.k.block), self.k.block)
+        seen, hidden = (jnp.pad(answer, pad).reshape(grid).any((2, 4)) for answer in (dense, ~dense))
         return Verdict(seen, ~hidden)
-
-
-def _summarise(column, block: int, axis: int) -> Interval:
-    """(min, max) over blocks of the last axis, shaped to broadcast over the grid."""
-    padded = jnp.pad(column, ((0, 0), (0, -column.shape[1] % block)), mode="edge")
-    tiles = padded.reshape(column.shape[0], -1, block)
-    return Interval(jnp.expand_dims(tiles.min(-1), axis), jnp.expand_dims(tiles.max(-1), axis))
 
 
 def _times(left: Interval, right: Interval) -> Interval:
@@ -142,10 +161,10 @@ def _times(left: Interval, right: Interval) -> Interval:
 
 
 def _modulo(left: Interval, right: Interval) -> Interval:
-    """Exact where the interval does not wrap around the modulus, all remainders where it does."""
-    low, high = left.low % right.low, left.high % right.low
-    wraps = (left.high - left.low >= right.low) | (low > high)
-    return Interval(jnp.where(wraps, 0, low), jnp.where(wraps, right.low - 1, high))
+    """Exact where all values lie between two multiples of the modulus, every remainder where they do not."""
+    modulus = right.low
+    wraps = left.low // modulus != left.high // modulus
+    return Interval(jnp.where(wraps, 0, left.low % modulus), jnp.where(wraps, modulus - 1, left.high % modulus))
 
 
 _ARITHMETIC = {

@@ -1,12 +1,15 @@
 """The expression a mask is: integer terms over the facts of a query q and a key k, compared and joined.
 
-Nodes are plain frozen data, equal when they say the same thing in the same shape: comparisons keep one direction,
-`&` and `|` are flattened, sorted and free of repeats, and double negation vanishes.
+Nodes are plain frozen data. In canonical form, predicates that say the same thing in the same shape are equal:
+comparisons keep one direction, & and | are flattened, sorted and free of repeats, and ~ is pushed down to the leaves.
 """
 
 import dataclasses
-import functools
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from hybridlm.facts.names import LIMIT
 
@@ -23,12 +26,14 @@ class Fact:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
+    """A whole number known when the mask is built; made by `constant`, which refuses what int32 cannot hold."""
+
     value: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Arithmetic:
-    """`left op right` with op one of + - * // %; for * // % the right side is a constant."""
+    """`left op right` with op one of + - * // %; for * // % the right side is a constant. Made by `arithmetic`."""
 
     op: str
     left: Any
@@ -37,6 +42,8 @@ class Arithmetic:
 
 @dataclasses.dataclass(frozen=True)
 class Absolute:
+    """|term|."""
+
     term: Any
 
 
@@ -51,12 +58,14 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Not:
+    """The term does not hold; made by `negate`."""
+
     term: Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """All (op "and") or any (op "or") of the terms."""
+    """All (op "and") or any (op "or") of the terms; made by `join`."""
 
     op: str
     terms: tuple
@@ -64,6 +73,8 @@ class Joined:
 
 @dataclasses.dataclass(frozen=True)
 class Always:
+    """The same answer for every pair."""
+
     value: bool
 
 
@@ -77,17 +88,38 @@ class Named:
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
-    """The escape hatch: a boolean array over (query slot, key slot), or an opaque function of two records of facts.
+class Table:
+    """A boolean array over (query slot, key slot), as packed bits."""
 
-    `content` is what equality and hashing see: the packed bits and shape of an array, or the function itself.
-    """
+    shape: tuple[int, int]
+    bits: bytes
 
-    content: Any
-    array: Any = dataclasses.field(default=None, compare=False, repr=False)
+    @property
+    def array(self) -> np.ndarray:
+        size = self.shape[0] * self.shape[1]
+        return np.unpackbits(np.frombuffer(self.bits, np.uint8), count=size).reshape(self.shape).astype(bool)
 
 
-@functools.lru_cache(maxsize=4096)
+@dataclasses.dataclass(frozen=True)
+class Opaque:
+    """A function of two records of fact arrays that nothing is known of."""
+
+    function: Callable
+
+
+OPERATORS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+}
+"""What a sign does to numbers or arrays; // and % round down, as in Python."""
+
+
 def bounds(term: Any) -> tuple[int, int]:
     """The smallest and largest value an integer term can take for any allowed facts."""
     match term:
@@ -97,30 +129,23 @@ def bounds(term: Any) -> tuple[int, int]:
             return (value, value)
         case Absolute(inner):
             low, high = bounds(inner)
-            return (0 if low <= 0 <= high else min(abs(low), abs(high)), max(abs(low), abs(high)))
+            return (max(0, low, -high), max(-low, high))
+        case Arithmetic("%", _, Constant(modulus)):
+            return (0, modulus - 1)
         case Arithmetic(op, left, right):
-            corners = [combine(op, x, y) for x in bounds(left) for y in bounds(right)]
-            return (0, right.value - 1) if op == "%" else (min(corners), max(corners))
+            corners = [OPERATORS[op](x, y) for x in bounds(left) for y in bounds(right)]
+            return (min(corners), max(corners))
     raise TypeError(f"{term!r} is not an integer term")
 
 
-def combine(op: str, left, right):
-    """`left op right` on numbers or arrays; // and % round down as in Python."""
-    match op:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case "//":
-            return left // right
-        case "%":
-            return left % right
-    raise ValueError(f"unknown operator {op!r}")
+def constant(value: int) -> Constant:
+    """A constant that fits int32."""
+    if abs(value) > _INT32:
+        raise ValueError(f"the constant {value} is beyond int32; facts stay within ±{LIMIT}, so a smaller one will do.")
+    return Constant(value)
 
 
-def arithmetic(op: str, left: Any, right: Any) -> Any:
+def arithmetic(op: str, left: Any, right: Any) -> Arithmetic:
     """`left op right`, refused where some allowed facts could leave int32."""
     term = Arithmetic(op, left, right)
     low, high = bounds(term)
@@ -133,7 +158,7 @@ def arithmetic(op: str, left: Any, right: Any) -> Any:
 
 
 def negate(term: Any) -> Any:
-    """Not `term`; < and <= turn around instead of growing."""
+    """Not `term`: < and <= turn around, and De Morgan's laws take ~ inside & and |."""
     match term:
         case Not(inner):
             return inner
@@ -143,6 +168,8 @@ def negate(term: Any) -> Any:
             return Comparison("<=", right, left)
         case Comparison("<=", left, right):
             return Comparison("<", right, left)
+        case Joined(op, terms):
+            return join("or" if op == "and" else "and", tuple(map(negate, terms)))
     return Not(term)
 
 
@@ -164,7 +191,7 @@ def canonical(term: Any) -> Any:
         case Named(_, _, body):
             return canonical(body)
         case Joined(op, terms):
-            return join(op, tuple(canonical(part) for part in terms))
+            return join(op, tuple(map(canonical, terms)))
         case Not(inner):
             return negate(canonical(inner))
         case Comparison("==", left, right):
@@ -172,7 +199,7 @@ def canonical(term: Any) -> Any:
     return term
 
 
-def walk(term: Any):
+def walk(term: Any) -> Iterator[Any]:
     """Every node below and including `term`."""
     yield term
     for field in dataclasses.fields(term):
@@ -199,9 +226,11 @@ def show(term: Any) -> str:
         case Not(inner):
             return f"~{show(inner)}"
         case Joined(op, terms):
-            return "(" + _SIGN[op].join(show(part) for part in terms) + ")"
+            return "(" + _SIGN[op].join(map(show, terms)) + ")"
         case Named(name, arguments, _):
-            return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments)})"
-        case Dense():
-            return "dense(...)"
+            return f"{name}({', '.join(f'{key}={value}' for key, value in arguments)})"
+        case Table(shape, _):
+            return f"dense({shape[0]} x {shape[1]} array)"
+        case Opaque(function):
+            return f"dense({getattr(function, '__name__', 'function')})"
     raise TypeError(f"{term!r} is not part of a mask")

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from hybridlm.masks import expressions
-from hybridlm.masks.expressions import Dense, Fact
+from hybridlm.masks.expressions import Fact
 
 
 class Mask:
@@ -26,15 +26,10 @@ class Mask:
         """Names of the facts this mask reads."""
         return tuple(sorted({node.name for node in expressions.walk(self.canonical) if isinstance(node, Fact)}))
 
-    @functools.cached_property
-    def is_dense(self) -> bool:
-        """True if part of it is the slow escape hatch, which no kernel can skip blocks of."""
-        return any(isinstance(node, Dense) for node in expressions.walk(self.canonical))
-
-    def __and__(self, other: "Mask") -> "Mask":
+    def __and__(self, other: object) -> "Mask":
         return Mask(expressions.join("and", (self.expression, _expression(other))))
 
-    def __or__(self, other: "Mask") -> "Mask":
+    def __or__(self, other: object) -> "Mask":
         return Mask(expressions.join("or", (self.expression, _expression(other))))
 
     def __invert__(self) -> "Mask":
@@ -42,7 +37,8 @@ class Mask:
 
     def __bool__(self):
         raise TypeError(
-            f"{self!r} has no truth value: Python's and / or / not cannot join masks. Write & for and, | for or, ~ for not."
+            f"{self!r} has no truth value, so Python's and / or / not cannot join masks: "
+            "write & for and, | for or, ~ for not."
         )
 
     def __eq__(self, other: object) -> bool:
@@ -52,14 +48,14 @@ class Mask:
         return hash(self.canonical)
 
     def __repr__(self) -> str:
-        text = expressions.show(self.expression)
-        return text[1:-1] if text.startswith("(") and isinstance(self.expression, expressions.Joined) else text
+        return expressions.show(self.expression)
 
 
 def _expression(value: object) -> Any:
     if isinstance(value, Mask):
         return value.expression
     raise TypeError(
-        f"a mask joins with a mask, not with {type(value).__name__}. A function of (q, k) becomes one by masks.custom(function), "
-        "a boolean array by masks.dense(array), a FlexAttention function by masks.from_mask_mod(function)."
+        f"a mask joins with a mask, not with {type(value).__name__}. A function of (q, k) becomes one by "
+        "masks.custom(function), a FlexAttention function by masks.from_mask_mod(function), a boolean array by "
+        "masks.dense(array)."
     )

@@ -4,20 +4,20 @@ import base64
 import zlib
 from typing import Any
 
-import numpy as np
-
 from hybridlm.masks.expressions import (
     Absolute,
     Always,
+    Arithmetic,
     Comparison,
     Constant,
-    Dense,
     Fact,
     Joined,
     Named,
     Not,
+    Opaque,
+    Table,
     arithmetic,
-    show,
+    constant,
 )
 from hybridlm.masks.mask import Mask
 
@@ -30,9 +30,9 @@ def to_json(mask: Mask) -> Any:
 def from_json(data: Any) -> Mask:
     """The mask that `to_json` stored; anything else is refused."""
     try:
-        return Mask(_load(data))
-    except (TypeError, ValueError, IndexError, KeyError, zlib.error) as error:
-        raise ValueError(f"not a stored mask: {error}; a mask is stored by masks.to_json and edited by nobody.") from error
+        return Mask(_condition(data))
+    except (TypeError, ValueError, zlib.error) as error:
+        raise ValueError(f"not a stored mask: {error}. Store masks by masks.to_json, and edit none by hand.") from error
 
 
 def _store(node: Any) -> Any:
@@ -49,42 +49,52 @@ def _store(node: Any) -> Any:
             return ["not", _store(inner)]
         case Joined(op, terms):
             return [op, *map(_store, terms)]
+        case Arithmetic(op, left, right) | Comparison(op, left, right):
+            return [op, _store(left), _store(right)]
         case Named(name, arguments, body):
             return ["named", name, dict(arguments), _store(body)]
-        case Dense(content, array):
-            if array is content:
-                raise ValueError(
-                    "masks.dense(function) cannot be stored, because its Python would have to run again; "
-                    "write it as masks.custom, or store the array it gives: masks.dense(array)."
-                )
-            return ["dense", list(array.shape), base64.b64encode(zlib.compress(content[1])).decode()]
-    return [node.op, _store(node.left), _store(node.right)]
+        case Table(shape, bits):
+            return ["dense", list(shape), base64.b64encode(zlib.compress(bits)).decode()]
+        case Opaque():
+            raise ValueError(
+                "masks.dense(function) cannot be stored, because its Python would have to run again; "
+                "write it as masks.custom, or store the array it gives: masks.dense(array)."
+            )
+    raise TypeError(f"{node!r} is not part of a mask")
 
 
-def _load(data: Any) -> Any:
-    if isinstance(data, int) and not isinstance(data, bool):
-        return Constant(data)
+def _condition(data: Any) -> Any:
     match data:
-        case ["fact", "q" | "k" as side, str(name)]:
-            return Fact(side, name)
+        case ["<" | "<=" | "==" as op, left, right]:
+            return Comparison(op, _term(left), _term(right))
+        case ["and" | "or" as op, _, _, *_]:
+            return Joined(op, tuple(map(_condition, data[1:])))
+        case ["not", inner]:
+            return Not(_condition(inner))
         case ["always", bool(value)]:
             return Always(value)
-        case ["abs", inner]:
-            return Absolute(_load(inner))
-        case ["not", inner]:
-            return Not(_load(inner))
-        case ["and" | "or" as op, *terms]:
-            return Joined(op, tuple(map(_load, terms)))
         case ["named", str(name), dict(arguments), body]:
-            return Named(name, tuple(arguments.items()), _load(body))
+            return Named(name, tuple(arguments.items()), _condition(body))
         case ["dense", [int(rows), int(columns)], str(text)]:
             bits = zlib.decompress(base64.b64decode(text))
-            array = np.unpackbits(np.frombuffer(bits, np.uint8), count=rows * columns).reshape(rows, columns).astype(bool)
-            return Dense((array.shape, bits), array)
-        case ["<" | "<=" | "==" as op, left, right]:
-            return Comparison(op, _load(left), _load(right))
-        case ["+" | "-" | "*" | "//" | "%" as op, left, right]:
-            if op in ("*", "//", "%") and not (isinstance(right, int) and (op == "*" or right > 0)):
-                raise ValueError(f"{op} needs a constant on its right, got {show(_load(right))}")
-            return arithmetic(op, _load(left), _load(right))
-    raise ValueError(f"unknown part {data!r}")
+            if len(bits) != (rows * columns + 7) // 8:
+                raise ValueError(f"{len(bits)} bytes cannot hold {rows} x {columns} bits")
+            return Table((rows, columns), bits)
+    raise ValueError(f"{data!r} is not a condition")
+
+
+def _term(data: Any) -> Any:
+    match data:
+        case bool():
+            pass
+        case int():
+            return constant(data)
+        case ["fact", "q" | "k" as side, str(name)]:
+            return Fact(side, name)
+        case ["abs", inner]:
+            return Absolute(_term(inner))
+        case ["+" | "-" as op, left, right]:
+            return arithmetic(op, _term(left), _term(right))
+        case ["*" | "//" | "%" as op, left, int(right)] if op == "*" or right > 0:
+            return arithmetic(op, _term(left), constant(right))
+    raise ValueError(f"{data!r} is not an integer term")

@@ -25,7 +25,7 @@ class Sample:
 class Corrupted(NamedTuple):
     """Attributes:
     inputs_BT: what the network reads. weight_BT: what each token's NLL weighs, 0 where it is not predicted.
-    noise_BT: t of each token. is_counted_BT: tokens that an average runs over, predicted in this draw or not.
+    noise_BT: t of each token's group. is_counted_BT: tokens that an average runs over, predicted in this draw or not.
     """
 
     inputs_BT: Int[Array, "B T"]
@@ -46,11 +46,12 @@ def corrupt(
     """Corrupts the target tokens of a text. Without a `sample` times are continuous, as in training."""
     match objective.corruption:
         case "none":
-            ones_BT = is_target_BT.astype(jnp.float32)
-            return Corrupted(text.tokens_BT, ones_BT, jnp.zeros_like(ones_BT), is_target_BT)
+            weight_BT = is_target_BT.astype(jnp.float32)
+            return Corrupted(text.tokens_BT, weight_BT, jnp.zeros_like(weight_BT), is_target_BT)
         case "all":
-            ones_BT = is_target_BT.astype(jnp.float32)
-            return Corrupted(jnp.where(is_target_BT, ids.mask, text.tokens_BT), ones_BT, ones_BT, is_target_BT)
+            weight_BT = is_target_BT.astype(jnp.float32)
+            masked_BT = jnp.where(is_target_BT, ids.mask, text.tokens_BT)
+            return Corrupted(masked_BT, weight_BT, jnp.ones_like(weight_BT), is_target_BT)
         case "masked_lm":
             return _masked_lm(objective, text, is_target_BT, ids, key)
     group_BT = block_BT if objective.layout == "blocks" else text.start_BT
@@ -76,9 +77,9 @@ def _fixed_count(text, is_target_BT, group_BT, number_BT, ids, key, sample) -> C
     level_BT = even_times(level_key, number_BT, shift=sample.number / sample.of)
     mask_key = jax.random.fold_in(mask_key, sample.number)
     is_masked_BT, count_BT, size_BT = absorbing.fixed_count(mask_key, group_BT, is_target_BT, level_BT)
-    share_BT = count_BT / jnp.maximum(size_BT, 1)
-    weight_BT = jnp.where(is_masked_BT, 1 / jnp.maximum(share_BT, 1e-9), 0.0)
-    return Corrupted(jnp.where(is_masked_BT, ids.mask, text.tokens_BT), weight_BT, share_BT, is_target_BT)
+    noisy_BT = jnp.where(is_masked_BT, ids.mask, text.tokens_BT)
+    weight_BT = jnp.where(is_masked_BT, size_BT / jnp.maximum(count_BT, 1), 0.0)
+    return Corrupted(noisy_BT, weight_BT, count_BT / jnp.maximum(size_BT, 1), is_target_BT)
 
 
 def _masked_lm(objective, text, is_target_BT, ids, key) -> Corrupted:

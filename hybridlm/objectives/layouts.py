@@ -4,6 +4,8 @@
     prefix         the first n tokens one block, each later token its own
     bidirectional  the document one block
     blocks         every `block_size` tokens of a document one block
+
+A noisy token, where there is a second stream of them, sees its own noisy block and the clean blocks before it.
 """
 
 import jax
@@ -36,10 +38,8 @@ def _document_lengths(text: Text) -> Int[Array, "B T"]:
 def blocks(objective: Objective, text: Text, prefix_BT: Int[Array, "B T"]) -> Int[Array, "B T"]:
     """Block id of every token; ids run on along the row, so that they also order the blocks of packed documents."""
     match objective.layout:
-        case "causal":
-            return text.start_BT + text.position_BT
-        case "prefix":
-            return text.start_BT + jnp.maximum(0, text.position_BT - prefix_BT + 1)
+        case "causal" | "prefix":
+            return text.start_BT + jnp.maximum(0, text.position_BT - jnp.maximum(0, prefix_BT - 1))
         case "bidirectional":
             return text.start_BT
     opens_BT = (text.position_BT % objective.block_size == 0).astype(jnp.int32)

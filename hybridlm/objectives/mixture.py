@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from hybridlm import masks
+from hybridlm.config.errors import require
 from hybridlm.config.objective import Objective
 from hybridlm.config.rows import Allocation, allocate
 from hybridlm.facts.loss_inputs import LossInputs
-from hybridlm.facts.tokens import concatenate
 from hybridlm.masks import Mask
 from hybridlm.objectives.single import build as build_one
 from hybridlm.objectives.text import Ids, Text
@@ -28,8 +28,8 @@ def build(
 ) -> LossInputs:
     """Inputs of a step: each objective takes its rows of the text, and the loss is the mean of its objectives by ratio.
 
-    A single objective keeps its named mask, which a fused kernel may recognise; a mixture has `masks.unified()`. `also` is a
-    user's own mask, joined by &.
+    A single objective keeps its named mask, which a fused kernel may recognise; a mixture has `masks.unified()`, and an
+    imported builder in it must have it too. `also` is a user's own mask, joined by &.
     """
     allocation = allocate(objectives, text.tokens_BT.shape[0])
     total = sum(objective.ratio for objective in objectives.values())
@@ -37,33 +37,36 @@ def build(
     for number, (name, objective) in enumerate(objectives.items()):
         rows = allocation.rows[name]
         one = build_one(name, objective, text.rows(first, first + rows), ids, jax.random.fold_in(key, number))
-        built.append(_as_part(one, number, first * text.tokens_BT.shape[1], objective.ratio / total, allocation.streams))
+        if objective.builder and len(objectives) > 1:
+            _check_unified(name, one)
+        one = _as_part(one, number, first * text.tokens_BT.shape[1], objective.ratio / total)
+        built.append(one if objective.streams == allocation.streams else _pair_rows(one))
         first += rows
     inputs = built[0] if len(built) == 1 else _join(built, allocation)
     return inputs if also is None else dataclasses.replace(inputs, mask=inputs.mask & also)
 
 
-def _as_part(one: LossInputs, number: int, first_token: int, ratio: float, streams: int) -> LossInputs:
-    """Renumbers targets and weights for the whole step, and widens rows where the mixture needs it."""
-    is_target_BT = one.target_index_BT >= 0
-    one = dataclasses.replace(
+def _check_unified(name: str, one: LossInputs) -> None:
+    require(
+        one.mask == masks.unified(),
+        f"all rows of a mixture see by one rule, masks.unified(), but objectives.{name}.builder returned mask={one.mask!r}; "
+        "say who sees whom in facts.block and facts.stream, or train this objective alone.",
+    )
+
+
+def _as_part(one: LossInputs, number: int, first_token: int, ratio: float) -> LossInputs:
+    """Renumbers targets and weights for the whole step."""
+    return dataclasses.replace(
         one,
-        target_index_BT=jnp.where(is_target_BT, one.target_index_BT + first_token, -1),
+        target_index_BT=jnp.where(one.target_index_BT >= 0, one.target_index_BT + first_token, -1),
         train_weight_BT=one.train_weight_BT * ratio,
         part_B=jnp.full_like(one.part_B, number),
     )
-    already = 2 if (one.facts.stream.shape[1] != 0 and one.mask is not None and _two_streams(one)) else 1
-    return one if already == streams else _pair_rows(one)
-
-
-def _two_streams(one: LossInputs) -> bool:
-    return not one.facts.in_order
 
 
 def _pair_rows(one: LossInputs) -> LossInputs:
     """Two rows of one stream side by side in one of twice the width; they stay separate documents."""
-    length = one.inputs_BT.shape[1]
-    facts = one.facts
+    length, facts = one.inputs_BT.shape[1], one.facts
 
     def later(column_BT, step: int):
         """Adds `step` to every other row: the one that becomes the right half."""
@@ -76,25 +79,20 @@ def _pair_rows(one: LossInputs) -> LossInputs:
         segment=jnp.where(facts.segment > 0, later(facts.segment, length), 0),
     )
     one = dataclasses.replace(one, facts=facts)
-    wide = jax.tree.map(lambda column: column.reshape(-1, 2 * length) if column.ndim == 2 else column[::2], one)
-    return wide
+    return jax.tree.map(lambda column: column.reshape(-1, 2 * length) if column.ndim == 2 else column[::2], one)
 
 
 def _join(built: list[LossInputs], allocation: Allocation) -> LossInputs:
     """All rows of the step under the one rule, those of each objective spread evenly over the batch."""
-    facts = concatenate([one.facts for one in built], axis=0)
-    bare = [dataclasses.replace(one, facts=facts, mask=None, parts=(), dense=False) for one in built]
-    columns = {
-        field: jnp.concatenate([getattr(one, field) for one in bare])
-        for field in ("inputs_BT", "targets_BT", "target_index_BT", "train_weight_BT", "score_weight_BT", "noise_BT", "part_B")
-    }
-    joined = LossInputs(
-        **columns,
-        facts=facts,
+    shared = dict(
         mask=masks.unified(),
         parts=tuple(part for one in built for part in one.parts),
         dense=all(one.dense for one in built),
     )
+    in_order = all(one.facts.in_order for one in built)
+    alike = [
+        dataclasses.replace(one, facts=dataclasses.replace(one.facts, in_order=in_order), **shared) for one in built
+    ]
     # row k of the step is the next unused row of objective order[k]
-    place = np.argsort(np.argsort(np.asarray(allocation.order), kind="stable"), kind="stable")
-    return jax.tree.map(lambda column: column[place], joined)
+    place = np.argsort(np.argsort(allocation.order, kind="stable"))
+    return jax.tree.map(lambda *columns: jnp.concatenate(columns)[place], *alike)

@@ -27,7 +27,7 @@ _LESS = {
     "none": "",
     "absorbing": ", less a random set of masked tokens",
     "all": ", in which every token is masked",
-    "masked_lm": ", less the selected tokens, on both sides",
+    "masked_lm": ", less most of the selected tokens",
 }
 
 
@@ -36,11 +36,13 @@ def build(
 ) -> LossInputs:
     """The objective's inputs, visibility, targets and weights for a text, of width T or, with two streams, 2T.
 
-    train_weight sums to the mean loss: every objective is divided by all tokens that could be targets, never by the number
-    that happened to be masked. `sample` asks for one sample of a bound instead of a training draw.
+    train_weight gives the mean loss: its sum is 1 in expectation, because it is divided by what all possible targets weigh
+    on average, never by the number that happened to be masked. `sample` asks for one sample of a bound instead of a
+    training draw.
     """
     if objective.builder:
-        return _imported(objective.builder)(objective, text, key, ids=ids, sample=sample)
+        own = _imported(objective.builder)(name, objective, text, ids, key, sample=sample)
+        return dataclasses.replace(own, parts=(part(name, objective),))
     prefix_key, noise_key = jax.random.split(key)
     prefix_BT = layouts.prefix_lengths(objective, text, prefix_key)
     block_BT = layouts.blocks(objective, text, prefix_BT)
@@ -49,7 +51,8 @@ def build(
     facts = from_columns(
         text.segment_BT, text.position_BT, block_BT=block_BT, extra={**text.columns, "prefix_length": prefix_BT}
     )
-    inputs = _place(objective, text, noisy, facts, jnp.maximum(is_target_BT.sum(), 1))
+    expected = jnp.maximum(is_target_BT.sum(), 1) * objective.weight_per_target
+    inputs = _place(objective, text, noisy, facts, expected)
     inputs = dataclasses.replace(inputs, mask=layouts.mask(objective), parts=(part(name, objective),))
     return _beside_clean(inputs, text) if objective.streams == 2 else inputs
 
@@ -59,13 +62,12 @@ def part(name: str, objective: Objective) -> Part:
     if objective.corruption == "masked_lm":
         kind = ScoreKind.CONDITIONAL
     else:
-        # a block of one token that is always masked leaves nothing to chance: its share is the exact NLL
-        is_exact = not objective.is_bound or (objective.corruption == "all" and objective.block_size == 1)
-        kind = ScoreKind.EXACT if is_exact else ScoreKind.SHARE
-    return Part(name, kind, _SEES[objective.layout] + _LESS[objective.corruption])
+        kind = ScoreKind.SHARE if objective.is_bound else ScoreKind.EXACT
+    sees = "the row to the left" if objective.across_documents else _SEES[objective.layout]
+    return Part(name, kind, sees + _LESS[objective.corruption])
 
 
-def _place(objective: Objective, text: Text, noisy: Corrupted, facts: TokenFacts, possible: Array) -> LossInputs:
+def _place(objective: Objective, text: Text, noisy: Corrupted, facts: TokenFacts, expected: Array) -> LossInputs:
     """Puts every target where its prediction is read."""
     index_BT = jnp.arange(text.tokens_BT.size, dtype=jnp.int32).reshape(text.tokens_BT.shape)
     targets_BT, index_BT = text.tokens_BT, jnp.where(noisy.is_counted_BT, index_BT, -1)
@@ -77,13 +79,13 @@ def _place(objective: Objective, text: Text, noisy: Corrupted, facts: TokenFacts
         facts=facts,
         targets_BT=targets_BT,
         target_index_BT=index_BT,
-        train_weight_BT=weight_BT / possible,
+        train_weight_BT=weight_BT / expected,
         score_weight_BT=weight_BT,
         noise_BT=noisy.noise_BT,
         part_B=jnp.zeros(text.tokens_BT.shape[0], jnp.int32),
         mask=None,
         parts=(),
-        dense=objective.corruption == "none" and not objective.prefix,
+        dense=objective.corruption in ("none", "all") and not objective.prefix,
     )
 
 

@@ -15,7 +15,7 @@ _KNOWN = ("tokens", "segment_ids", "positions")
 class Text:
     """Packed rows: `segment_BT` counts documents from 1 (0 is padding), `position_BT` restarts at 0 with each, where BOS stands.
 
-    `columns` are all other columns of the batch; integer ones become facts that a mask may read.
+    `columns` are the other integer columns of the batch; they become facts that a mask may read.
     """
 
     tokens_BT: Int[Array, "B T"]
@@ -40,12 +40,13 @@ class Text:
 
 def from_batch(batch: Mapping[str, Int[Array, "B T"]]) -> Text:
     """The text of a batch of columns as they stand on disk."""
-    return Text(*(batch[name] for name in _KNOWN), {name: batch[name] for name in batch if name not in _KNOWN})
+    facts = {name: column for name, column in batch.items() if jnp.issubdtype(column.dtype, jnp.integer)}
+    return Text(*(facts.pop(name) for name in _KNOWN), facts)
 
 
 @dataclasses.dataclass(frozen=True)
 class Ids:
-    """Attributes: mask: the id that stands for a masked token. never: ids that are never predicted. size: V."""
+    """Attributes: mask: the id that stands for a masked token. never: ids that are never predicted. size: the tokenizer's V."""
 
     mask: int
     never: tuple[int, ...]
@@ -54,4 +55,4 @@ class Ids:
     @property
     def ordinary(self) -> tuple[int, ...]:
         """Ids a random replacement may be."""
-        return tuple(number for number in range(self.size) if number not in set(self.never))
+        return tuple(sorted(set(range(self.size)) - set(self.never)))

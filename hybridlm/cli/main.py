@@ -1,0 +1,54 @@
+"""`hybridlm <verb>`: finds the verb, and turns what goes wrong into a sentence and an exit code."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from hybridlm.config.errors import ConfigError, nearest
+from hybridlm.config.exit_codes import ExitCode
+
+VERBS = {
+    "train": "pretrain a model on text, and report its loss by kind of token",
+    "evaluate": "score a trained model on held-out text or on your own",
+    "prepare": "turn text into packed rows of tokens on disk",
+}
+
+USAGE = """\
+hybridlm trains language models that mix autoregressive, masked and diffusion prediction, and scores them token by token.
+
+usage: hybridlm <verb> [--help] [flags]
+
+{verbs}
+
+first run:  hybridlm train --config=configs/quickstart.py --workdir=runs/quickstart
+exit codes: {codes}
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a verb; returns the exit code."""
+    verb, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if verb in ("--help", "-h", "help"):
+        print(_usage())
+        return ExitCode.DONE
+    try:
+        if verb not in VERBS:
+            raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)}.")
+        return importlib.import_module(f"hybridlm.cli.{verb}").run(rest)
+    except ConfigError as error:
+        print(f"hybridlm: {error}", file=sys.stderr)
+        return ExitCode.CONFIG
+    except OSError as error:
+        print(f"hybridlm: {error}", file=sys.stderr)
+        return ExitCode.IO
+    except RuntimeError as error:
+        code = getattr(error, "exit_code", None)
+        if code is None:
+            raise
+        print(f"hybridlm: {error}", file=sys.stderr)
+        return code
+
+
+def _usage() -> str:
+    verbs = "\n".join(f"  {verb:<10}{what}" for verb, what in VERBS.items())
+    return USAGE.format(verbs=verbs, codes=", ".join(f"{code.value} {code.name.lower()}" for code in ExitCode))

@@ -1,0 +1,154 @@
+"""Which documents of the sources are used and for what, found in a first pass; later passes read the sources again.
+
+So a corpus of any size is prepared in little memory: a few names per document, and the text of a batch at a time.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from hybridlm.config.data import DataConfig
+from hybridlm.config.errors import ConfigError, nearest, require
+from hybridlm.data import documents, sources, splits
+from hybridlm.data.documents import Account, Document, Dropped
+from hybridlm.data.progress import Progress
+
+
+class Entry(NamedTuple):
+    """A document without its text; `place` counts everything the sources yield."""
+
+    place: int
+    id: str
+    group: str
+    domain: str
+    split: str
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """The chosen documents in the order of the sources, and the account of those left out."""
+
+    sources: tuple[str, ...]
+    on_bad_text: str
+    entries: tuple[Entry, ...]
+    account: Account
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains there are, by name."""
+        return tuple(sorted({entry.domain for entry in self.entries}))
+
+    def bytes(self, *split: str) -> int:
+        """UTF-8 length of the documents of the named splits, or of all."""
+        return sum(entry.bytes for entry in self.entries if entry.split in split or not split)
+
+    def documents(self, *split: str) -> Iterator[tuple[Entry, Document]]:
+        """Reads the documents of the named splits, or all; raises ConfigError if the sources are no longer the same."""
+        wanted = iter([entry for entry in self.entries if entry.split in split or not split])
+        entry = next(wanted, None)
+        for place, found in enumerate(_everything(self.sources, self.on_bad_text)):
+            if entry is None:
+                return
+            if place == entry.place:
+                _check_unchanged(entry, found)
+                yield entry, found
+                entry = next(wanted, None)
+        if entry is not None:
+            _check_unchanged(entry, None)
+
+    def texts(self, *split: str, advance: Callable[[int], None]) -> Iterator[str]:
+        """Their texts; `advance` is told the bytes as they pass."""
+        for entry, document in self.documents(*split):
+            yield document.text
+            advance(entry.bytes)
+
+
+def survey(names: tuple[str, ...], on_bad_text: str, split_of: Callable[[Document], str], progress: Progress) -> Corpus:
+    """Reads everything once; `split_of` places a document."""
+    entries, account = [], {}
+    with progress("reading the sources", None) as advance:
+        for place, found in enumerate(_everything(names, on_bad_text)):
+            if isinstance(found, Dropped):
+                documents.count(account, found)
+                continue
+            size = found.bytes
+            entries.append(Entry(place, found.id, found.group, found.domain, split_of(found), size))
+            advance(size)
+    _check_groups(entries)
+    return Corpus(names, on_bad_text, tuple(entries), account)
+
+
+def survey_for_training(config: DataConfig, progress: Progress) -> Corpus:
+    """The documents a config asks for, split by group, with something in every split that is needed."""
+
+    def split_of(document: Document) -> str:
+        return document.split or splits.split_of(document.group, validation=config.validation, test=config.test)
+
+    corpus = survey(config.sources, config.on_bad_text, split_of, progress)
+    corpus = within_limit(only_domains(corpus, config.domains), config.limit_bytes)
+    splits.check_splits(
+        (entry.split for entry in corpus.entries),
+        (entry.group for entry in corpus.entries),
+        validation=config.validation,
+        test=config.test,
+    )
+    return corpus
+
+
+def only_domains(corpus: Corpus, domains: tuple[str, ...]) -> Corpus:
+    """The documents of the named domains, or of all if none is named."""
+    for name in domains:
+        require(
+            name in corpus.domains, f"data.domains names {name!r}, which no document has{nearest(name, corpus.domains)}"
+        )
+    kept = {entry for entry in corpus.entries if not domains or entry.domain in domains}
+    return _kept(corpus, kept, "not one of data.domains")
+
+
+def within_limit(corpus: Corpus, limit_bytes: int) -> Corpus:
+    """Per domain, as many whole training documents as fit into the limit, groups in the order of their hash."""
+    if not limit_bytes:
+        return corpus
+    used, kept = dict.fromkeys(corpus.domains, 0), set()
+    for entry in sorted(corpus.entries, key=lambda entry: (splits.share(entry.group), entry.place)):
+        if entry.split == "train":
+            if used[entry.domain] + entry.bytes > limit_bytes:
+                continue
+            used[entry.domain] += entry.bytes
+        kept.add(entry)
+    return _kept(corpus, kept, "beyond data.limit_bytes")
+
+
+def _kept(corpus: Corpus, kept: set[Entry], reason: str) -> Corpus:
+    account = dict(corpus.account)
+    for entry in corpus.entries:
+        if entry not in kept:
+            documents.count(account, Dropped(entry.id, reason, entry.bytes))
+    return dataclasses.replace(
+        corpus, entries=tuple(entry for entry in corpus.entries if entry in kept), account=account
+    )
+
+
+def _everything(names: Iterable[str], on_bad_text: str) -> Iterator[Document | Dropped]:
+    for name in names:
+        yield from sources.read(name, on_bad_text)
+
+
+def _check_groups(entries: Iterable[Entry]) -> None:
+    split_of_group = {}
+    for entry in entries:
+        known = split_of_group.setdefault(entry.group, entry.split)
+        require(
+            known == entry.split,
+            f"group {entry.group!r} has documents in {known} and in {entry.split} (document {entry.id!r}); a group "
+            "stays together, or its neighbours leak into the held-out text. Correct the column 'split' or 'group'.",
+        )
+
+
+def _check_unchanged(entry: Entry, found: Document | Dropped | None) -> None:
+    if found is None or found.id != entry.id:
+        raise ConfigError(
+            f"the sources changed while they were read: document {entry.id!r} is no longer where it was. Leave the "
+            "files alone while data is prepared, and run it again."
+        )

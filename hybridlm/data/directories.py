@@ -1,0 +1,84 @@
+"""A directory that appears whole or not at all, on a local disk or in a bucket.
+
+Work happens beside the target under another name; it takes the target's name only when everything is in place.
+"""
+
+import contextlib
+import errno
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+from etils import epath
+
+from hybridlm.config.errors import require
+
+
+@contextlib.contextmanager
+def whole(directory: epath.Path, *, last: str) -> Iterator[epath.Path]:
+    """Yields an empty local directory whose content becomes `directory` if the block succeeds, and vanishes if not.
+
+    In a bucket, where nothing can be renamed, the file `last` is written after all others: without it nothing is there.
+    """
+    require(
+        not directory.exists() or not any(directory.iterdir()),
+        f"{directory} holds files but no {last}, so it is no prepared data and will not be overwritten; name another "
+        "directory, or remove this one.",
+    )
+    with _beside(directory) as partial:
+        try:
+            yield partial
+        except OSError as error:
+            if error.errno == errno.ENOSPC or "No space left" in str(error):
+                raise OSError(
+                    errno.ENOSPC, f"the disk is full; nothing was left in {directory}", str(partial)
+                ) from error
+            raise
+        _publish(partial, directory, last)
+
+
+def local_copy(path: epath.Path, sha256: str) -> pathlib.Path:
+    """The path itself, or for a file in a bucket a copy under the machine's temporary directory, made once."""
+    if is_local(path):
+        return pathlib.Path(path)
+    copy = pathlib.Path(tempfile.gettempdir()) / "hybridlm" / sha256
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as stream, path.open("rb") as remote:
+            shutil.copyfileobj(remote, stream)
+        pathlib.Path(stream.name).replace(copy)
+    return copy
+
+
+def is_local(path: epath.Path) -> bool:
+    """Whether the path lies in the machine's own file system."""
+    return "://" not in str(path)
+
+
+@contextlib.contextmanager
+def _beside(directory: epath.Path) -> Iterator[epath.Path]:
+    if not is_local(directory):
+        with tempfile.TemporaryDirectory() as partial:
+            yield epath.Path(partial)
+        return
+    partial = directory.parent / f"{directory.name}.partial"
+    partial.rmtree(missing_ok=True)  # a killed run may have left one
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    finally:
+        partial.rmtree(missing_ok=True)
+
+
+def _publish(partial: epath.Path, directory: epath.Path, last: str) -> None:
+    if is_local(directory):
+        if directory.exists():
+            directory.rmdir()
+        partial.rename(directory)
+        return
+    files = [path for path in partial.rglob("*") if path.is_file()]
+    for path in sorted(files, key=lambda path: (path.name == last, path)):
+        target = directory / path.relative_to(partial)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.copy(target)

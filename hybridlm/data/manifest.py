@@ -1,0 +1,129 @@
+"""What a directory of prepared rows holds, and how to tell that it still does: counts, layout, hashes, provenance."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from etils import epath
+
+from hybridlm.config.errors import ConfigError, require
+from hybridlm.data.documents import Drops
+
+FILE_NAME = "manifest.json"
+FORMAT = 1
+"""Version of the layout on disk."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One file of rows: its size and hash as written."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """One split.
+
+    Attributes:
+      tokens: how many are text, bos, eos and padding. text_bytes: UTF-8 length of its documents.
+      cut_documents: documents too long for one row of their own; they were split, and no token was lost.
+    """
+
+    rows: int
+    documents: int
+    groups: int
+    cut_documents: int
+    text_bytes: int
+    tokens: dict[str, int]
+    shards: tuple[Shard, ...]
+
+    @property
+    def fill(self) -> float:
+        """Share of the rows' tokens that is not padding."""
+        return 1 - self.tokens["padding"] / max(1, sum(self.tokens.values()))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything about a prepared directory but the rows.
+
+    Attributes:
+      row_length: T. columns: name -> dtype of the T values that a record holds, in the order they follow each other.
+      domains: names of the values of the column `language`. splits: by name. drops: what was left out, by reason.
+      recipe: everything the rows depend on, the SHA-256 of every source included; equal recipes give equal rows.
+      files: SHA-256 of the small files beside the rows, by name.
+    """
+
+    format: int = FORMAT
+    row_length: int
+    columns: dict[str, str]
+    domains: tuple[str, ...]
+    splits: dict[str, Split]
+    drops: dict[str, Drops]
+    recipe: dict[str, object]
+    tokenizer_sha256: str
+    files: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what a batch can hold: layout, names, tokenizer and the content of every shard."""
+        content = [self.format, self.row_length, self.columns, self.domains, self.tokenizer_sha256]
+        shards = {name: [shard.sha256 for shard in split.shards] for name, split in sorted(self.splits.items())}
+        return hashlib.sha256(json.dumps([*content, shards]).encode()).hexdigest()
+
+    @property
+    def record(self) -> np.dtype:
+        """Binary layout of one row."""
+        return record_dtype(self.columns, self.row_length)
+
+
+def record_dtype(columns: Mapping[str, str], row_length: int) -> np.dtype:
+    """The row of one record: T values of every column, column after column, little-endian, unpadded."""
+    return np.dtype([(name, np.dtype(dtype).newbyteorder("<"), (row_length,)) for name, dtype in columns.items()])
+
+
+def save(manifest: Manifest, directory: epath.Path) -> None:
+    """Writes `manifest.json`, the fingerprint included for the reader's eye."""
+    fields = dataclasses.asdict(manifest) | {"fingerprint": manifest.fingerprint}
+    (directory / FILE_NAME).write_text(json.dumps(fields, indent=1, ensure_ascii=False))
+
+
+def load(directory: epath.Path) -> Manifest:
+    """Reads `manifest.json`; raises ConfigError where there is none, or one of another format."""
+    path = directory / FILE_NAME
+    require(
+        path.exists(),
+        f"{directory} holds no {FILE_NAME}, so it is no prepared data, or its preparation never finished; "
+        "run `hybridlm prepare` for this directory, or name another.",
+    )
+    try:
+        fields = json.loads(path.read_text())
+        fingerprint = fields.pop("fingerprint")
+        if fields["format"] != FORMAT:
+            raise ConfigError(
+                f"{path} has format {fields['format']}, and this version reads format {FORMAT}; prepare the data anew."
+            )
+        manifest = _from_json(fields)
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is damaged ({error!r}); remove the directory and prepare the data anew.") from error
+    require(
+        manifest.fingerprint == fingerprint,
+        f"{path} was changed after it was written: its content has fingerprint {manifest.fingerprint}, but it records "
+        f"{fingerprint}; prepare the data anew.",
+    )
+    return manifest
+
+
+def _from_json(fields: dict) -> Manifest:
+    splits = {
+        name: Split(**split | {"shards": tuple(Shard(**shard) for shard in split["shards"])})
+        for name, split in fields["splits"].items()
+    }
+    drops = {reason: Drops(**drop) for reason, drop in fields["drops"].items()}
+    return Manifest(**fields | {"domains": tuple(fields["domains"]), "splits": splits, "drops": drops})

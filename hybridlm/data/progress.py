@@ -1,0 +1,37 @@
+"""How far a preparation is: a bar with the time left on a terminal, one plain line per phase elsewhere."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+from rich import progress
+from rich.console import Console
+
+Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""(title, bytes to do or None) -> a context manager that yields `advance(bytes)`."""
+
+
+@contextlib.contextmanager
+def show(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Reports on stderr."""
+    if not sys.stderr.isatty():
+        print(f"{title} ...", file=sys.stderr, flush=True)
+        yield _ignore
+        return
+    parts = (progress.TextColumn("{task.description:<24}"), progress.BarColumn(), progress.DownloadColumn())
+    console = Console(stderr=True)
+    with progress.Progress(*parts, progress.TimeRemainingColumn(), console=console) as bars:
+        task = bars.add_task(title, total=total)
+        yield lambda done: bars.advance(task, done)
+
+
+@contextlib.contextmanager
+def silent(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Reports nothing."""
+    del title, total
+    yield _ignore
+
+
+def _ignore(done: int) -> None:
+    del done

@@ -1,0 +1,74 @@
+"""Random access to the rows of a split: any list of row numbers in, named int32 columns [rows, T] out."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from etils import epath
+from jaxtyping import Int32
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.data.manifest import Manifest
+from hybridlm.data.shards import ShardReader
+from hybridlm.data.tokenizer import Tokenizer
+
+Columns = dict[str, Int32[np.ndarray, "B T"]]
+"""A batch: `tokens`, `segment_ids` (0 is padding), `positions`, `document`, `group`, `language`, `word_band`, ..."""
+
+
+class Rows:
+    """The rows of one split, numbered from 0 over its shards."""
+
+    def __init__(self, directory: epath.Path, manifest: Manifest, split: str, tokenizer: Tokenizer):
+        shards = manifest.splits[split].shards
+        self.row_length = manifest.row_length
+        self.names = tuple(manifest.columns)
+        self._tokenizer = tokenizer
+        self._record = manifest.record
+        self._readers = [ShardReader(directory / shard.file, shard, self._record) for shard in shards]
+        self._begins = np.cumsum([0] + [shard.rows for shard in shards])
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self._begins[-1])
+
+    def read(self, indices: Sequence[int]) -> Columns:
+        """The rows of these numbers in their order; raises where a record is damaged or holds an unknown token id."""
+        wanted = np.asarray(indices, np.int64)
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
+            raise IndexError(
+                f"rows are numbered 0 to {len(self) - 1}, but {wanted.min()} to {wanted.max()} were asked for"
+            )
+        rows = np.zeros(len(wanted), self._record)
+        shard_of = np.searchsorted(self._begins, wanted, side="right") - 1
+        for shard in np.unique(shard_of):
+            here = np.flatnonzero(shard_of == shard)
+            records = (wanted[here] - self._begins[shard]).tolist()
+            rows[here] = self._readers[shard].read(records)
+            self._check_ids(rows["tokens"][here], shard, records)
+        return {name: rows[name].astype(np.int32) for name in self.names}
+
+    def batches(self, batch_rows: int) -> Iterator[Columns]:
+        """All rows in order, `batch_rows` at a time; the last batch is filled up with rows of padding."""
+        for first in range(0, len(self), batch_rows):
+            stop = min(first + batch_rows, len(self))
+            columns = self.read(range(first, stop))
+            missing = ((0, first + batch_rows - stop), (0, 0))
+            empty = {"tokens": self._tokenizer.pad}
+            yield {
+                name: np.pad(values, missing, constant_values=empty.get(name, 0)) for name, values in columns.items()
+            }
+
+    def verify(self) -> None:
+        """Reads every shard in full and raises DamagedData where its hash is not the recorded one."""
+        for reader in self._readers:
+            reader.verify()
+
+    def _check_ids(self, tokens_BT: np.ndarray, shard: int, records: list[int]) -> None:
+        vocab_size = self._tokenizer.vocab_size
+        if tokens_BT.max(initial=0) < vocab_size:
+            return
+        row = int(np.argmax(tokens_BT.max(axis=1) >= vocab_size))
+        raise ConfigError(
+            f"{self._readers[shard].path}, record {records[row]}: token id {tokens_BT[row].max()} lies outside the "
+            f"vocabulary of {vocab_size} ids. These rows were made with another tokenizer; prepare the data anew."
+        )

@@ -1,0 +1,109 @@
+"""Scores as a reader takes them in: one block per family, one line per label, readings side by side, with marks.
+
+A reading is held against the baseline and against its peers only where the comparison is fair: the baseline must have
+scored the same targets, and peers must be of the same kind besides.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from hybridlm.reports.scores import ALL, Column, Row, Scores
+
+FEW_GROUPS = 30
+"""Below this many split groups a clustered interval is too narrow to be trusted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Attributes:
+    is_best: lowest of the readings of its kind and targets. loses: no better than the baseline; None if there is none.
+    is_few: whether its interval rests on few groups.
+    """
+
+    row: Row
+    is_best: bool
+    loses: bool | None
+    is_few: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A label, how many tokens bear it (the most over columns, whose targets may differ), and its cells by column."""
+
+    label: str
+    definition: str
+    tokens: int
+    share: float
+    cells: Mapping[str, Cell]
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A family and the lines of its labels."""
+
+    family: str
+    question: str
+    lines: tuple[Line, ...]
+
+
+def ordered(scores: Scores) -> tuple[Column, ...]:
+    """Columns with equal targets together, and within them equal kinds, baseline first; otherwise as they came."""
+    targets = list(dict.fromkeys(column.targets for column in scores.columns))
+    kinds = list(dict.fromkeys(column.kind for column in scores.columns))
+    return tuple(
+        sorted(
+            scores.columns,
+            key=lambda column: (targets.index(column.targets), kinds.index(column.kind), not column.is_baseline),
+        )
+    )
+
+
+def baseline_of(scores: Scores, column: Column) -> Column | None:
+    """What the column is held against: the baseline on the same targets."""
+    if column.is_baseline:
+        return None
+    return next((base for base in scores.columns if base.is_baseline and base.targets == column.targets), None)
+
+
+def blocks(scores: Scores) -> tuple[Block, ...]:
+    """All families in the order of the record, the total first."""
+    families = dict.fromkeys([ALL, *(row.family for row in scores.rows)])
+    return tuple(_block(scores, family) for family in families)
+
+
+def _block(scores: Scores, family: str) -> Block:
+    known = scores.families.get(family, {})
+    definitions = known.get("labels", {})
+    rows = [row for row in scores.rows if row.family == family]
+    seen = dict.fromkeys(row.label for row in rows)
+    labels = [label for label in definitions if label in seen]
+    labels += [label for label in seen if label not in definitions]
+    lines = [_line(scores, [row for row in rows if row.label == label], definitions.get(label, "")) for label in labels]
+    return Block(family, known.get("question", ""), tuple(lines))
+
+
+def _line(scores: Scores, rows: list[Row], definition: str) -> Line:
+    by_column = {row.column: row for row in rows}
+    totals = {row.column: row.tokens for row in scores.rows if row.family == ALL}
+    most = max(rows, key=lambda row: row.tokens)
+    cells = {column.name: _cell(scores, column, by_column) for column in ordered(scores) if column.name in by_column}
+    return Line(rows[0].label, definition, most.tokens, most.tokens / totals[most.column], cells)
+
+
+def _cell(scores: Scores, column: Column, rows: Mapping[str, Row]) -> Cell:
+    row = rows[column.name]
+    peers = [
+        rows[peer.name].mean
+        for peer in scores.columns
+        if (peer.kind, peer.targets, peer.is_baseline) == (column.kind, column.targets, column.is_baseline)
+        and peer.name in rows
+    ]
+    base = baseline_of(scores, column)
+    loses = row.mean >= rows[base.name].mean if base and base.name in rows else None
+    return Cell(row, len(peers) > 1 and row.mean == min(peers), loses, row.groups < FEW_GROUPS)
+
+
+def words(name: str) -> str:
+    """A name as a person writes it: `1k_10k` is 1k–10k, `word_start` is word start."""
+    return re.sub(r"(?<=\dk)_(?=\d)", "–", name).replace("_", " ")

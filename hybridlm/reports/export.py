@@ -1,0 +1,32 @@
+"""Scores as a long table for other programs: CSV or Parquet, one line per family, label and column."""
+
+import dataclasses
+import json
+
+import pandas as pd
+from etils import epath
+
+from hybridlm.config.errors import require
+from hybridlm.reports.scores import Scores
+
+
+def frame(scores: Scores) -> pd.DataFrame:
+    """All rows, each with what there is to know of its column."""
+    rows = pd.DataFrame([dataclasses.asdict(row) for row in scores.rows])
+    columns = pd.DataFrame([dataclasses.asdict(column) for column in scores.columns])
+    return rows.merge(columns.rename(columns={"name": "column"}), on="column", validate="many_to_one")
+
+
+def export(scores: Scores, path: epath.PathLike) -> None:
+    """Writes `.csv` or `.parquet`; Parquet carries the facts of the run in its metadata under "run"."""
+    path = epath.Path(path)
+    require(
+        path.suffix in (".csv", ".parquet"),
+        f"{path.name!r} must end in .csv or .parquet, so that the format of the table is known.",
+    )
+    table = frame(scores)
+    if path.suffix == ".csv":
+        path.write_text(table.to_csv(index=False))
+        return
+    table.attrs = {"run": json.loads(json.dumps(dict(scores.run)))}
+    path.write_bytes(table.to_parquet(index=False))

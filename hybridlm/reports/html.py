@@ -1,0 +1,85 @@
+"""One HTML file with everything a reader needs: no link, no script and no font from elsewhere, every text escaped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from etils import epath
+from jaxtyping import Bool
+
+from hybridlm.reports import curves as training_curves
+from hybridlm.reports import plots
+from hybridlm.reports.blocks import FEW_GROUPS, baseline_of, blocks, ordered, words
+from hybridlm.reports.sample import LEVELS, Sample, level, visible
+from hybridlm.reports.scores import ALL, KINDS, Column, Scores
+
+
+def write(
+    scores: Scores,
+    curves: pd.DataFrame | None,
+    path: epath.PathLike,
+    *,
+    masks: Mapping[str, Bool[np.ndarray, "T S"]] | None = None,
+    samples: Sequence[Sample] = (),
+) -> None:
+    """Writes the report; `curves` are metrics by step as `curves.read` gives them, `masks` pictures by title."""
+    epath.Path(path).write_text(render(scores, curves, masks=masks or {}, samples=samples))
+
+
+def render(scores: Scores, curves: pd.DataFrame | None, *, masks: Mapping[str, Any], samples: Sequence[Sample]) -> str:
+    """The report as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hybridlm", "reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"nats": "{:.3f}".format, "words": words, "fact": _fact, "visible": visible, "level": level}
+    total, *families = blocks(scores)
+    return environment.get_template("report.html").render(
+        title=scores.run.get("name", "Scores by token category"),
+        run=scores.run,
+        columns=[_column(scores, column) for column in ordered(scores)],
+        total=total.lines[0],
+        families=[(block, plots.data_uri(plots.categories(scores, block.family))) for block in families],
+        kinds={kind: text for kind, text in KINDS.items() if kind in {column.kind for column in scores.columns}},
+        few_groups=FEW_GROUPS,
+        levels=LEVELS,
+        curves=_curves(curves),
+        masks={title: plots.data_uri(plots.mask(is_visible_TS)) for title, is_visible_TS in masks.items()},
+        samples=samples,
+    )
+
+
+def _column(scores: Scores, column: Column) -> dict[str, Any]:
+    """What the template asks of a column, with its gain over the baseline in nats per token of all its targets."""
+    mean = {row.column: row.mean for row in scores.rows if row.family == ALL}
+    base = baseline_of(scores, column)
+    return {
+        "facts": column,
+        "color": plots.look(scores, column)["color"],
+        "baseline": base,
+        "gain": mean[base.name] - mean[column.name] if base else None,
+    }
+
+
+def _curves(metrics: pd.DataFrame | None) -> dict[str, str]:
+    """Caption -> figure."""
+    if metrics is None:
+        return {}
+    loss = training_curves.losses(metrics)
+    figures = {"Loss by objective": loss} if loss else {}
+    figures |= {
+        f"Training loss by category: {name}": figure for name, figure in training_curves.categories(metrics).items()
+    }
+    return {caption: plots.data_uri(figure) for caption, figure in figures.items()}
+
+
+def _fact(value: Any) -> str:
+    """A fact of the run as a person writes it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,173 @@
+"""Pictures of scores: dots with intervals by category, one panel per kind, so that unlike numbers never share an axis.
+
+Figures are made without pyplot: they have no global state, need no display, and colours survive colour blindness and
+grey print (Okabe and Ito's palette, a marker of its own for every reading).
+"""
+
+import base64
+import contextlib
+import io
+
+import matplotlib
+import numpy as np
+from etils import epath
+from jaxtyping import Bool
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from hybridlm.reports.blocks import Block, Line, baseline_of, blocks, ordered, words
+from hybridlm.reports.scores import Column, Scores
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#8a8f98"
+_STYLE = {
+    "axes.edgecolor": "#c9ced6",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelcolor": "#4b5563",
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "font.family": "sans-serif",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "grid.color": "#e8ebef",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.hashsalt": "hybridlm",
+    "text.color": "#1f2430",
+    "text.parse_math": False,
+    "xtick.color": "#4b5563",
+    "ytick.color": "#1f2430",
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+def style() -> contextlib.AbstractContextManager:
+    """The look of every figure; to be in force while one is drawn and while it is saved."""
+    return matplotlib.rc_context(_STYLE)
+
+
+def look(scores: Scores, column: Column) -> dict:
+    """Colour and marker of a reading, the same in every figure of one record; the baseline is a grey bar."""
+    if column.is_baseline:
+        return {"color": GREY, "marker": "|", "markersize": 12, "markeredgewidth": 2}
+    place = [other.name for other in scores.columns if not other.is_baseline].index(column.name)
+    return {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)], "markersize": 5.5}
+
+
+def panels(scores: Scores) -> dict[tuple[str, str], list[Column]]:
+    """(kind, targets) -> its columns, the baseline of these targets first; a baseline alone makes no panel."""
+    found = {}
+    for column in ordered(scores):
+        if not column.is_baseline:
+            base = baseline_of(scores, column)
+            found.setdefault((column.kind, column.targets), [base] if base else []).append(column)
+    return found
+
+
+def categories(scores: Scores, family: str) -> Figure:
+    """Mean nats per token of every label of a family, with intervals: a panel for each kind and set of targets."""
+    block = next(block for block in blocks(scores) if block.family == family)
+    groups = panels(scores)
+    with style():
+        figure = Figure(figsize=(1.6 + 3.1 * len(groups), 1.15 + 0.42 * len(block.lines)), layout="constrained")
+        figure.get_layout_engine().set(wspace=0.06)
+        axes = figure.subplots(1, len(groups), sharey=True, sharex=True, squeeze=False)[0]
+        for axis, ((kind, targets), columns) in zip(axes, groups.items(), strict=True):
+            _panel(axis, scores, block, columns)
+            axis.set_title(f"{kind}\n{targets}", fontsize=9)
+        axes[0].set_yticks(range(len(block.lines)), [words(line.label) for line in block.lines])
+        axes[0].set_ylim(len(block.lines) - 0.5, -0.5)
+        figure.supxlabel("nats per token", fontsize=9, color="#4b5563")
+        _legend(figure, axes)
+    return figure
+
+
+def _panel(axis: Axes, scores: Scores, block: Block, columns: list[Column]) -> None:
+    """The readings of one kind: a little apart from each other, around the baseline's bar."""
+    readings = [column for column in columns if not column.is_baseline]
+    offsets = {column.name: 0.2 * (place - (len(readings) - 1) / 2) for place, column in enumerate(readings)}
+    for column in columns:
+        here = [(place, line) for place, line in enumerate(block.lines) if column.name in line.cells]
+        axis.errorbar(
+            [line.cells[column.name].row.mean for _, line in here],
+            [place + offsets.get(column.name, 0.0) for place, _ in here],
+            xerr=_interval(column, [line for _, line in here]),
+            label=column.name,
+            linestyle="none",
+            elinewidth=1.4,
+            **look(scores, column),
+        )
+
+
+def _interval(column: Column, lines: list[Line]) -> np.ndarray | None:
+    """Distances from the means to both ends, as matplotlib wants them; none for the baseline's bar."""
+    if column.is_baseline:
+        return None
+    rows = [line.cells[column.name].row for line in lines]
+    ends = [(row.mean if row.low is None else row.low, row.mean if row.high is None else row.high) for row in rows]
+    return np.array([(row.mean - low, high - row.mean) for row, (low, high) in zip(rows, ends)]).reshape(-1, 2).T
+
+
+def _legend(figure: Figure, axes: np.ndarray) -> None:
+    """Every series once, above the panels."""
+    series = {}
+    for axis in axes:
+        for handle, name in zip(*axis.get_legend_handles_labels()):
+            series.setdefault(name, handle)
+    figure.legend(series.values(), series.keys(), loc="outside upper left", ncols=len(series), fontsize=9)
+
+
+def mask(is_visible_TS: Bool[np.ndarray, "T S"], title: str = "", queries=None, keys=None) -> Figure:
+    """Who sees whom: a dark square where the query of that row attends to the key of that column."""
+    rows, width = is_visible_TS.shape
+    cell = min(0.24, 3 / max(rows, width))
+    with style():
+        figure = Figure(figsize=(1.2 + cell * width, 1.0 + cell * rows), layout="constrained")
+        axis = figure.subplots()
+        axis.imshow(is_visible_TS, cmap=ListedColormap(["#f3f5f8", PALETTE[0]]), vmin=0, vmax=1)
+        axis.set(title=title, xlabel="key", ylabel="query")
+        axis.xaxis.set_label_position("top")
+        axis.xaxis.tick_top()
+        axis.set_xticks(*_ticks(width, keys), rotation=0 if keys is None else 90)
+        axis.set_yticks(*_ticks(rows, queries))
+        axis.grid(False)
+        if cell > 0.08:
+            axis.set_xticks(np.arange(width + 1) - 0.5, minor=True)
+            axis.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+            axis.grid(True, which="minor", axis="both", color="white", linewidth=1)
+        axis.tick_params(which="both", length=0)
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def _ticks(count: int, names) -> tuple[list[int], list[str]]:
+    """Every position by its name, or about eight positions by number."""
+    places = list(range(count)) if names is not None else list(range(0, count, max(1, -(-count // 8))))
+    return places, [str(names[place]) if names is not None else str(place) for place in places]
+
+
+def save(figure: Figure, path: epath.PathLike) -> None:
+    """Writes the figure in the format of the file's ending: .svg, .png or .pdf."""
+    path = epath.Path(path)
+    path.write_bytes(_bytes(figure, path.suffix.removeprefix(".")))
+
+
+def data_uri(figure: Figure) -> str:
+    """The figure as the `src` of an image that needs no file; the same figure gives the same text every time."""
+    return "data:image/svg+xml;base64," + base64.b64encode(_bytes(figure, "svg")).decode()
+
+
+def _bytes(figure: Figure, form: str) -> bytes:
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format=form, dpi=160, metadata={"Date": None} if form == "svg" else None)
+    return buffer.getvalue()

@@ -1,0 +1,65 @@
+"""Scores in a terminal: one table, a block of lines per family, readings side by side."""
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from hybridlm.reports.blocks import FEW_GROUPS, Cell, baseline_of, blocks, ordered, words
+from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Scores
+
+LOSES = "✗"
+FEW = "†"
+
+
+def show(scores: Scores, console: Console | None = None) -> None:
+    """Prints the table and how to read it."""
+    (console or Console()).print(render(scores))
+
+
+def render(scores: Scores) -> Group:
+    """The table and its legend as one thing that rich prints."""
+    columns = ordered(scores)
+    table = Table(box=None, header_style="", padding=(0, 2, 0, 0))
+    table.add_column(Text("nats per token", style="dim"), overflow="fold", min_width=12)
+    table.add_column(Text("tokens", style="dim"), justify="right")
+    for column in columns:
+        table.add_column(_header(column), justify="right", overflow="fold", min_width=7)
+    for block in blocks(scores):
+        if block.family != ALL:
+            table.add_row(Text(words(block.family), style="bold"))
+        for line in block.lines:
+            cells = [_cell(line.cells.get(column.name)) for column in columns]
+            table.add_row(Text(f"  {words(line.label)}"), Text(f"{line.tokens:,} {line.share:>4.0%}"), *cells)
+    return Group(table, _legend(scores))
+
+
+def _header(column: Column) -> Text:
+    targets = "" if column.targets == ALL_TARGETS else f"\n{column.targets}"
+    return Text(column.name, style="bold") + Text(f"\n{column.kind}{targets}", style="dim")
+
+
+def _cell(cell: Cell | None) -> Text:
+    """`2.314✗† ±0.041`: the mean with its marks, and half the width of its interval."""
+    if cell is None:
+        return Text("-", style="dim")
+    row = cell.row
+    style = "red" if cell.loses else "bold green" if cell.is_best else ""
+    marks = (LOSES if cell.loses else "") + (FEW if cell.is_few else "")
+    width = f"{(row.high - row.low) / 2:.3f}" if row.low is not None and row.high is not None else "-"
+    return Text(f"{row.mean:.3f}", style=style) + Text(f"{marks:2}", style="red") + Text(f" ±{width:>5}", style="dim")
+
+
+def _legend(scores: Scores) -> Text:
+    columns = ordered(scores)
+    lines = ["", "± half the 95 % interval, clustered by split group. Bold: lowest of its kind on the same targets."]
+    if any(baseline_of(scores, column) for column in columns):
+        lines.append(f"{LOSES} no better than the baseline on the same targets.")
+    lines.append(f"{FEW} fewer than {FEW_GROUPS} split groups: the interval is too narrow.")
+    lines += [f"{kind}: {KINDS[kind]}" for kind in dict.fromkeys(column.kind for column in columns)]
+    lines += [f"{column.name}: {_facts(column)}." for column in columns]
+    return Text("\n".join(lines), style="dim")
+
+
+def _facts(column: Column) -> str:
+    bits = "" if column.bits_per_byte is None else f"{column.bits_per_byte:.3f} bits per byte"
+    return "; ".join(filter(None, [bits, f"on {column.targets}", f"sees {column.sees}", column.note]))

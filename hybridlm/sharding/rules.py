@@ -1,0 +1,130 @@
+"""Ordered rules from parameter paths to partition specs: the one sharding vocabulary of the package.
+
+Why paths: a path is what a checkpoint, a printed table and an optimizer state already have, so one list of data shards
+all three, can be read in one glance, and can be replaced for a foreign parameter tree without touching a model. Axis
+names attached to parameters would need a Flax type in the tree and a second table from names to mesh axes.
+
+The rules cut kernels twice: along D over fsdp, and along heads, F or V over tensor, in such a way that a layer's second
+product sums over what its first one cut (Megatron's column- then row-parallel pair, Shoeybi et al. 2019).
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
+
+from hybridlm.config.errors import ConfigError, require
+from hybridlm.sharding.mesh import BATCH
+
+Rules = Sequence[tuple[str, P]]
+
+RULES: Rules = (
+    ("(embedding/tokens|head/kernel)", P("tensor", "fsdp")),
+    ("embedding/positions", P(None, "fsdp")),
+    ("head/bias", P("tensor")),
+    ("layers/attention/qkv", P(None, "fsdp", "tensor", None, None)),
+    ("layers/attention/qkv_bias", P(None, "tensor", None, None)),
+    ("layers/attention/out", P(None, "tensor", None, "fsdp")),
+    ("layers/ffn/up", P(None, "fsdp", None, "tensor")),
+    ("layers/ffn/up_bias", P(None, None, "tensor")),
+    ("layers/ffn/down", P(None, "tensor", "fsdp")),
+    ("layers/.*_norm/time", P(None, None, None, "fsdp")),
+    ("final_norm/time", P(None, None, "fsdp")),
+    # What is left is small and read by every device: norms, biases of the residual stream, the time features' MLP.
+    (".*norm(/scale|/bias)?", P()),
+    ("layers/.*_bias", P()),
+    ("time/(first|second)(_bias)?", P()),
+)
+"""(regular expression, spec): the first expression that matches the end of a path, from a component on, decides."""
+
+ACTIVATIONS = {
+    "batch": BATCH,
+    "token": None,
+    "model": None,
+    "head": "tensor",
+    "kv_head": "tensor",
+    "ffn": "tensor",
+    "vocab": "tensor",
+}
+"""Where the dimensions of activations lie; a name maps to mesh axes, None to every device."""
+
+
+def specs(tree: Any, rules: Rules = RULES) -> Any:
+    """A PartitionSpec per leaf of parameters, or of an optimizer state, whose paths end with those of parameters.
+
+    Scalars replicate, and so do factored statistics (Adafactor), which have fewer dimensions than the rule.
+    Raises ConfigError naming a path no rule matches.
+    """
+    return jax.tree.map_with_path(lambda path, leaf: _spec(_text(path), leaf.shape, rules), tree)
+
+
+def shardings(tree: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
+    """A NamedSharding per leaf; raises ConfigError where a dimension does not divide over its mesh axes."""
+
+    def one(path, leaf, spec):
+        _check_divides(_text(path), leaf.shape, spec, mesh)
+        return NamedSharding(mesh, spec)
+
+    return jax.tree.map_with_path(one, tree, specs(tree, rules))
+
+
+def constrain(mesh: Mesh) -> Callable[[Array, Sequence[str | None]], Array]:
+    """The function handed to a model: constrain(x, ("batch", "token", "model")) says where x lies on this mesh."""
+
+    def on_mesh(x, names):
+        spec = P(*(None if name is None else ACTIVATIONS[name] for name in names))
+        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
+    return on_mesh
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch over data × fsdp, for columns of any rank."""
+    return NamedSharding(mesh, P(BATCH))
+
+
+def readable(tree: Any) -> str:
+    """Shardings or specs as text: one line per leaf, its path and the mesh axis of each dimension (`-` is none)."""
+    lines = [(_text(path), getattr(leaf, "spec", leaf)) for path, leaf in jax.tree.leaves_with_path(tree)]
+    width = max(len(path) for path, _ in lines)
+    return "\n".join(f"{path:<{width}}  {' '.join(map(_axis_text, spec)) or 'replicated'}" for path, spec in lines)
+
+
+def _spec(path, shape, rules):
+    if math.prod(shape) == 1:
+        return P()
+    for pattern, spec in rules:
+        if re.search(rf"(^|/)({pattern})$", path):
+            return spec if len(spec) <= len(shape) else P()
+    raise ConfigError(
+        f"no sharding rule matches the parameter {path!r} of shape {shape}; add (pattern, PartitionSpec) for it to the "
+        "rules, with P() where every device should hold all of it."
+    )
+
+
+def _check_divides(path, shape, spec, mesh):
+    for dim, axes in enumerate(spec):
+        ways = math.prod(mesh.shape[axis] for axis in _tuple(axes))
+        require(
+            shape[dim] % ways == 0,
+            f"dimension {dim} of {path!r}, shape {shape}, does not divide over mesh axis {_axis_text(axes)!r} of size "
+            f"{ways}; valid sizes up to {mesh.size} are {[n for n in range(1, mesh.size + 1) if shape[dim] % n == 0]} "
+            "(a vocabulary can be padded with model.vocab_multiple).",
+        )
+
+
+def _text(path):
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _tuple(axes):
+    return () if axes is None else axes if isinstance(axes, tuple) else (axes,)
+
+
+def _axis_text(axes):
+    return "+".join(_tuple(axes)) or "-"

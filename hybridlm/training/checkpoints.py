@@ -1,0 +1,204 @@
+"""Checkpoints that can be trusted: Orbax writes the arrays in the background, and a manifest of digests seals a step.
+
+A step counts only if it is sealed and every byte still agrees. The order on disk is: `<step>.saving`, an empty mark
+beside the step, then Orbax's files, then the manifest, then the mark goes, then older steps beyond `keep` go. At
+whatever moment a run is killed, its newest sealed step is whole, and a marked step without manifest may be removed.
+"""
+
+import concurrent.futures
+import contextlib
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from etils import epath
+from jax.experimental import multihost_utils
+from jaxtyping import PyTree
+
+from hybridlm.training import compatibility, digests
+from hybridlm.training.environment import is_primary
+
+_NONE = -1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written, or none that was written can be trusted (exit code 74)."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, `<directory>/<step>`; with `read_only`, those of a run that may still be going on.
+
+    Every process of a run makes its own and calls the same methods; the first one seals, renames and removes.
+    """
+
+    def __init__(self, directory: epath.PathLike, keep: int = 3, *, read_only: bool = False):
+        self._directory = epath.Path(directory)
+        self._keep = keep
+        self._read_only = read_only
+        self._trusted = None  # a step known to be whole: just saved, or just verified
+        self._pending = None
+        self._sealer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="seal")
+        # Not CheckpointManager: it removes old steps before the new one is sealed, and trusts any directory's name.
+        self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        if is_primary() and not read_only:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+
+    def save(self, step: int, state: PyTree, metadata: Mapping) -> None:
+        """Starts to save arrays and ints beside JSON metadata; returns when the arrays are copied from the devices.
+
+        Awaits a save still running. A step saved or restored before is left alone.
+        """
+        if step == self._trusted:
+            return
+        self._collect()
+        with self._cleaned_up(step):
+            self._announce(step)
+            metadata = {**metadata, "leaves": compatibility.leaf_table(state)}
+            items = ocp.args.Composite(state=ocp.args.StandardSave(state), metadata=ocp.args.JsonSave(metadata))
+            self._orbax.save(self._path(step), args=items)
+        self._pending = self._sealer.submit(self._seal, step)
+        self._trusted = step
+
+    def poll(self) -> None:
+        """Raises `CheckpointError` if a save has failed in the background; call it at each log interval."""
+        if self._pending is not None and self._pending.done():
+            self._collect()
+
+    def close(self) -> None:
+        """Awaits the last save and looks for its manifest; raises `CheckpointError` if that save failed."""
+        try:
+            self._collect()
+            if is_primary() and self._trusted is not None and not digests.is_sealed(self._path(self._trusted)):
+                raise CheckpointError(f"the last checkpoint, {self._path(self._trusted)}, has lost its manifest.")
+        finally:
+            self._sealer.shutdown()
+            self._orbax.close()
+
+    def steps(self) -> list[int]:
+        """Steps whose saving has ended, whole or damaged, in rising order."""
+        names = {path.name for path in self._directory.iterdir()} if self._directory.exists() else set()
+        return sorted(int(name) for name in names if name.isdecimal() and f"{name}.saving" not in names)
+
+    def latest_valid(self) -> int | None:
+        """The newest step of which every byte agrees; None where nothing was ever saved.
+
+        Damaged steps on the way are reported and renamed `<step>.damaged-<n>`; `CheckpointError` if none is left.
+        """
+        found = self._search() if is_primary() else _NONE
+        found = int(multihost_utils.broadcast_one_to_all(np.int32(found)))
+        self._trusted = None if found == _NONE else found
+        return self._trusted
+
+    def read_metadata(self, step: int) -> dict:
+        """What `save` was given, and "leaves", the table of stored shapes and dtypes; no array is read."""
+        self._verify(step)
+        return self._read(step, metadata=ocp.args.JsonRestore())["metadata"]
+
+    def restore(self, step: int, target: PyTree) -> PyTree:
+        """The state on the shardings of `target`, a tree of `jax.ShapeDtypeStruct` (an int where an int was saved).
+
+        The mesh may be another than at saving. Raises `ConfigError` if a leaf differs, is missing or is left over.
+        """
+        return self._restore(step, target, self.read_metadata(step)["leaves"])
+
+    def restore_params(self, step: int, target: PyTree) -> PyTree:
+        """`state.params` alone, as `restore` does; optimizer state is neither read nor asked for."""
+        stored = self.read_metadata(step)["leaves"]
+        params = {path: leaf for path, leaf in stored.items() if path.startswith("params/")}
+        return self._restore(step, {"params": target}, params)["params"]
+
+    def _restore(self, step, target, stored):
+        compatibility.check_leaves(stored, compatibility.leaf_table(target), step=step)
+        compatibility.check_placed(target)
+        placed = ocp.checkpoint_utils.construct_restore_args(target)
+        return self._read(step, state=ocp.args.PyTreeRestore(target, placed, partial_restore=True))["state"]
+
+    def _read(self, step, **items):
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            return reader.restore(self._path(step), args=ocp.args.Composite(**items))
+
+    def _path(self, step) -> epath.Path:
+        return self._directory / str(step)
+
+    def _mark(self, step) -> epath.Path:
+        return self._directory / f"{step}.saving"
+
+    def _announce(self, step):
+        if is_primary():
+            if self._path(step).exists():
+                raise FileExistsError(f"{self._path(step)} is there already; resume from it, or move it away")
+            self._mark(step).touch()
+
+    def _seal(self, step):
+        """Runs in the background: awaits the arrays of every process, then writes the manifest."""
+        with self._cleaned_up(step):
+            self._orbax.wait_until_finished()
+            if is_primary():
+                digests.seal(self._path(step))
+                self._mark(step).unlink()
+        if is_primary():
+            for old in self.steps()[: -self._keep]:
+                self._path(old).rmtree()
+
+    @contextlib.contextmanager
+    def _cleaned_up(self, step):
+        """Turns any failure into a `CheckpointError` that leaves older steps and free space as they were."""
+        try:
+            yield
+        except Exception as error:
+            if is_primary():
+                self._remove_leftovers()
+            raise CheckpointError(
+                f"checkpoint {step} could not be saved in {self._directory}: {error}. Older checkpoints are intact. "
+                "Check free space and access rights, then run the same command again to resume."
+            ) from error
+
+    def _collect(self):
+        """Awaits the save that runs, and raises what went wrong in it, once."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            try:
+                pending.result()
+            except Exception:
+                self._trusted = None
+                raise
+
+    def _remove_leftovers(self):
+        """Removes what interrupted saves left: Orbax's temporary directories, and marked steps never sealed."""
+        for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
+            path.rmtree()
+        for mark in self._directory.glob("*.saving"):
+            directory = self._directory / mark.stem
+            if not digests.is_sealed(directory):
+                directory.rmtree(missing_ok=True)
+            mark.unlink()
+
+    def _search(self) -> int:
+        for step in reversed(self.steps()):
+            wrong = digests.damage(self._path(step))
+            if not wrong:
+                return step
+            self._set_aside(step, wrong)
+        if self.steps() or any(self._directory.glob("*.damaged-*")):
+            raise CheckpointError(
+                f"{self._directory} holds checkpoints, but every one is damaged; the warnings above name the files. To "
+                "start from scratch on purpose, move that directory away or choose another --workdir."
+            )
+        return _NONE
+
+    def _set_aside(self, step, wrong):
+        names = (self._directory / f"{step}.damaged-{n}" for n in itertools.count(1))
+        aside = next(path for path in names if not path.exists())
+        if not self._read_only:
+            self._path(step).rename(aside)
+        logging.warning("checkpoint %d is damaged and left out: %s", step, "; ".join(wrong))
+
+    def _verify(self, step):
+        self._collect()
+        if step != self._trusted:
+            wrong = digests.damage(self._path(step))
+            if wrong:
+                raise CheckpointError(f"checkpoint {self._path(step)} cannot be trusted: {'; '.join(wrong)}.")

@@ -1,0 +1,80 @@
+"""What a run ran on and with: versions, commit, devices, command line; kept beside the config as environment.json."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+PACKAGES = ("hybridlm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+_SECRET = re.compile(r"token(?!s|i[sz])|key|secret|password|credential", re.IGNORECASE)
+"""Flag names whose values stay out of files; `tokenizer` and `max_tokens` are no secrets."""
+_LOGIN = re.compile(r"://[^/@\s]+@")
+
+
+def is_primary() -> bool:
+    """Whether this process is the one that prints and writes files; a lone process may ask before devices start."""
+    return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def describe() -> dict:
+    """Plain JSON; reads this machine only, never the network."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git": commit(Path(__file__).parent),
+        "backend": jax.default_backend(),
+        "devices": [f"{device.id}: {device.device_kind}" for device in jax.devices()],
+        "processes": jax.process_count(),
+        "command": redacted(sys.argv),
+        "flags": {name: os.environ[name] for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if name in os.environ},
+    }
+
+
+def redacted(command: Sequence[str]) -> list[str]:
+    """The command line with the values of secret flags, and logins inside URLs, replaced by ***."""
+    safe, follows_secret = [], False
+    for word in command:
+        name, equals, _ = word.partition("=")
+        is_secret = bool(_SECRET.search(name))
+        if follows_secret and not word.startswith("-"):
+            safe.append("***")
+        elif is_secret and equals:
+            safe.append(f"{name}=***")
+        else:
+            safe.append(_LOGIN.sub("://***@", word))
+        follows_secret = is_secret and not equals and word.startswith("-")
+    return safe
+
+
+def commit(directory: Path) -> dict | None:
+    """SHA and whether files differ from it, if a git checkout tracks the directory; None otherwise."""
+    sha = _git(directory, "rev-parse", "HEAD")
+    # An environment may lie inside somebody's checkout without belonging to it.
+    if sha is None or _git(directory, "ls-files", "--error-unmatch", ".") is None:
+        return None
+    return {"sha": sha, "is_dirty": bool(_git(directory, "status", "--porcelain"))}
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        ended = subprocess.run(
+            ["git", "-C", directory, *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return ended.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,121 @@
+"""Metrics leave the device without stopping it: copied when a step is logged, written when the copy has arrived."""
+
+import collections
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from hybridlm.scoring.sums import Accumulator, read, zeros
+from hybridlm.training.state import TrainState
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """What one logged step tells: sums since the last one, and counters."""
+
+    sums: Accumulator
+    grad_norm: Array
+    bad_in_row: Int[Array, ""]
+    bad: Int[Array, ""]
+
+
+@jax.jit
+def take(state: TrainState) -> tuple[Snapshot, Accumulator]:
+    """A copy of what is logged, and empty sums to go on with."""
+    shape = state.sums.shape
+    copied = jax.tree.map(jnp.copy, Snapshot(state.sums, state.grad_norm, state.bad_in_row, state.bad))
+    return copied, zeros(*shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Logged:
+    """Numbers of one logged step, on the host. `scalars` by metric name; `bad_in_row` steps were not applied."""
+
+    step: int
+    scalars: dict[str, float]
+    bad_in_row: int
+
+
+class Log:
+    """Snapshots on their way. `names` are objectives; `labels` (family, label) pairs, the first one for all tokens."""
+
+    def __init__(self, names: tuple[str, ...], labels: tuple[tuple[str, str], ...], tokens_per_step: int, flops: float):
+        self._names, self._labels = names, labels
+        self._tokens, self._flops = tokens_per_step, flops
+        self._waiting = collections.deque()
+        self._last = (None, 0.0)
+
+    def push(self, step: int, state: TrainState) -> TrainState:
+        """Starts to copy the metrics of a step; returns the state with empty sums."""
+        snapshot, empty = take(state)
+        jax.tree.map(lambda x: x.copy_to_host_async(), snapshot)
+        self._waiting.append((step, snapshot))
+        return dataclasses.replace(state, sums=empty)
+
+    def arrived(self, *, wait: bool = False) -> Iterator[Logged]:
+        """Snapshots that are on the host by now, or all of them if told to wait."""
+        while self._waiting and (wait or all(x.is_ready() for x in jax.tree.leaves(self._waiting[0][1]))):
+            yield self._read(*self._waiting.popleft())
+
+    def _read(self, step: int, snapshot: Snapshot) -> Logged:
+        total, count = read(snapshot.sums)
+        scalars = dict(self._losses(total, count))
+        scalars["train/grad_norm"] = float(snapshot.grad_norm)
+        scalars["train/bad_steps"] = int(snapshot.bad)
+        scalars |= self._speed(step)
+        return Logged(step, scalars, int(snapshot.bad_in_row))
+
+    def _losses(self, total_PC: np.ndarray, count_PC: np.ndarray) -> Iterator[tuple[str, float]]:
+        """`loss/ar` of all tokens, and `nll/ar/bracket/open` of a category, in nats per token; nothing for no tokens."""
+        for p, name in enumerate(self._names):
+            for c, (family, label) in enumerate(self._labels):
+                if count_PC[p, c]:
+                    key = f"loss/{name}" if family == "all" else f"nll/{name}/{family}/{label}"
+                    yield key, float(total_PC[p, c] / count_PC[p, c])
+
+    def _speed(self, step: int) -> dict[str, float]:
+        """Tokens per second and model FLOPs per second since the last snapshot; nothing for the first, which compiles."""
+        before, then = self._last
+        self._last = (step, time.monotonic())
+        if before is None:
+            return {}
+        rate = (step - before) / max(self._last[1] - then, 1e-9)
+        speed = {"perf/tokens_per_s": rate * self._tokens, "perf/step_ms": 1000 / rate}
+        peak = peak_flops()
+        return speed | ({"perf/mfu": rate * self._flops / peak} if peak else {})
+
+
+PEAK = {
+    "H100": 989e12,
+    "H200": 989e12,
+    "A100": 312e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5e": 197e12,
+    "TPU v5p": 459e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+    "TPU v6e": 918e12,
+}
+"""Dense bfloat16 FLOP/s of a chip, from the makers' data sheets, by part of its name."""
+
+
+def peak_flops() -> float | None:
+    """What all devices of the run could do at best, or None for a device that is not in the table."""
+    kind = jax.devices()[0].device_kind
+    found = max((name for name in PEAK if name in kind), key=len, default=None)
+    return PEAK[found] * jax.device_count() if found else None
+
+
+def summary(scalars: dict[str, float]) -> str:
+    """The few numbers a progress bar has room for."""
+    losses = [f"{key.removeprefix('loss/')} {value:.2f}" for key, value in scalars.items() if key.startswith("loss/")]
+    speed = scalars.get("perf/tokens_per_s", math.nan)
+    return " ".join(losses) + ("" if math.isnan(speed) else f" {speed:,.0f} tok/s")

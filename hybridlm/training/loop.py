@@ -1,0 +1,96 @@
+"""The loop over steps: the only place where time passes."""
+
+import contextlib
+from collections.abc import Callable
+
+import jax
+
+from hybridlm.config.exit_codes import ExitCode
+from hybridlm.training import logs
+from hybridlm.training import state as states
+from hybridlm.training import task as tasks
+from hybridlm.training.progress import progress
+from hybridlm.training.session import Session
+from hybridlm.training.signals import Preemption
+from hybridlm.training.state import TrainState
+from hybridlm.training.writers import Writers
+
+
+class Diverged(RuntimeError):
+    """Loss or gradient stayed non-finite for as many steps as the config allows."""
+
+    exit_code = ExitCode.DIVERGED
+
+
+class Preempted(RuntimeError):
+    """A signal asked the run to stop; its state is saved."""
+
+    exit_code = ExitCode.PREEMPTED
+
+
+def run(
+    session: Session,
+    state: TrainState,
+    writers: Writers,
+    preemption: Preemption,
+    flops: float,
+    evaluate: Callable[[TrainState], dict[str, float]],
+) -> TrainState:
+    """Takes all steps that are left, logging and saving on the way; returns the last state, saved.
+
+    Raises `Preempted` once the state is saved, `Diverged` when patience is over.
+    """
+    training, every = session.experiment.training, session.experiment.evaluation.every
+    first, last = int(state.step), training.steps
+    log = _log(session, flops)
+    tables = jax.device_put(session.task.tables)
+    with (
+        progress("training", last, start=first, every=training.log_every) as bar,
+        contextlib.closing(session.stream.prefetch(first, last)) as batches,
+    ):
+        for step, batch in enumerate(batches, first + 1):
+            state = session.take_step(state, session.place(batch), tables)
+            if step % training.log_every == 0 or step == last:
+                state = log.push(step, state)
+            text = _write(session, log, writers, wait=step == last)
+            bar.update(step, text) if text else bar.update(step)
+            if step % session.experiment.checkpoint.every == 0 or step == last:
+                save(session, step, state)
+            if every and step % every == 0 and step != last:
+                writers.write(step, evaluate(state))
+            if preemption.requested and step != last:
+                _write(session, log, writers, wait=True)
+                save(session, step, state)
+                session.checkpoints.close()
+                raise Preempted(f"stopped at step {step} with its state saved; run the same command again to go on.")
+    return state
+
+
+def save(session: Session, step: int, state: TrainState) -> None:
+    """Starts a checkpoint; arrays are copied off the devices before this returns, so that the next step may reuse them."""
+    session.checkpoints.save(step, states.to_dict(state), session.metadata)
+
+
+def _log(session: Session, flops: float) -> logs.Log:
+    experiment = session.experiment
+    labels = tasks.label_names(session.task.tables) if experiment.training.categories else (("all", "all"),)
+    tokens = experiment.training.batch_rows * experiment.data.row_length
+    return logs.Log(tuple(experiment.objectives), labels, tokens, flops)
+
+
+def _write(session: Session, log: logs.Log, writers: Writers, *, wait: bool) -> str:
+    """Writes what has arrived; returns its summary."""
+    text, patience = "", session.experiment.training.patience
+    for logged in log.arrived(wait=wait):
+        writers.write(logged.step, logged.scalars)
+        session.checkpoints.poll()
+        text = logs.summary(logged.scalars)
+        if logged.bad_in_row >= patience:
+            raise Diverged(
+                f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; none of them was "
+                f"applied. Lower optimizer.learning_rate, set optimizer.clip, or raise training.patience={patience}; the last "
+                f"checkpoint in {session.directory} is sound."
+            )
+    return text
+
+

@@ -1,0 +1,87 @@
+"""What a run says of itself before it starts: parameters, mesh, tokens, attention, and the work a step is."""
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from hybridlm import attention
+from hybridlm.facts.loss_inputs import LossInputs
+from hybridlm.masks import materialize
+from hybridlm.models import size
+from hybridlm.training import environment, logs
+from hybridlm.training.session import Session
+from hybridlm.training.state import TrainState
+from hybridlm.training.step import draw
+
+
+def show(session: Session, state: TrainState) -> float:
+    """Prints the overview on the first process; returns the floating-point operations of a step."""
+    inputs = _first_inputs(session)
+    flops = step_flops(session, inputs)
+    if environment.is_primary():
+        console = Console(stderr=True)
+        console.print(_parameters(state.params))
+        for name, text in _facts(session, state, inputs, flops):
+            console.print(f"[bold]{name:<12}[/bold]{text}", highlight=False)
+    return flops
+
+
+def _first_inputs(session: Session) -> LossInputs:
+    batch = session.place(session.stream.batch(0))
+    key = jax.random.key(session.experiment.seed)
+    return jax.jit(lambda batch: draw(session.experiment, session.task, batch, key))(batch)
+
+
+def step_flops(session: Session, inputs: LossInputs) -> float:
+    """Operations of a step: layers for every position, attention by the mask's own density, the head for targets alone."""
+    model, task = session.experiment.model, session.task
+    positions = inputs.inputs_BT.size
+    targets = positions if inputs.dense else int((inputs.train_weight_BT != 0).sum())
+    per_token = size.flops_per_token(model, task.vocab_size, float(_visible(inputs)))
+    head = 6 * model.padded_vocab(task.vocab_size) * model.width
+    return positions * per_token - (positions - targets) * head
+
+
+def _visible(inputs: LossInputs) -> jax.Array:
+    """Mean number of keys a query sees, counted row by row so that no batch of dense masks exists."""
+
+    def one(facts):
+        row = jax.tree.map(lambda column: column[None], facts)
+        return materialize(inputs.mask, row).sum(dtype=jnp.float32)
+
+    return jax.jit(lambda facts: jax.lax.map(one, facts).sum() / inputs.inputs_BT.size)(inputs.facts)
+
+
+def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float):
+    experiment, mesh = session.experiment, session.mesh
+    rows, width = inputs.inputs_BT.shape
+    tokens = experiment.training.batch_rows * experiment.data.row_length
+    yield "parameters", f"{size.count(state.params):,}"
+    sizes = ", ".join(f"{axis} {n}" for axis, n in mesh.shape.items())
+    yield "mesh", f"{mesh.size} x {jax.devices()[0].device_kind}: {sizes}"
+    parts = inputs.part_B.tolist()
+    shares = ", ".join(f"{name} {parts.count(n)}" for n, name in enumerate(experiment.objectives))
+    yield "step", f"{tokens:,} tokens of text in {rows} rows of {width} positions ({shares})"
+    row = jax.tree.map(lambda column: column[:1], inputs.facts)
+    found = attention.explain(
+        inputs.mask,
+        row,
+        dtype=experiment.model.dtype,
+        head_width=experiment.model.key_width,
+        backend=experiment.model.attention_backend,
+    )
+    yield "mask", repr(inputs.mask)
+    yield "attention", str(found)
+    peak = logs.peak_flops()
+    yield "work", f"{flops:.3g} FLOP a step" + (f", {peak:.3g} FLOP/s at best" if peak else "")
+    yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
+
+
+def _parameters(params) -> Table:
+    table = Table(box=None, header_style="bold")
+    for heading, side in (("parameter", "left"), ("shape", "left"), ("size", "right")):
+        table.add_column(heading, justify=side)
+    for row in size.table(params):
+        table.add_row(row.path, " x ".join(map(str, row.shape)), f"{row.size:,}")
+    return table

@@ -1,0 +1,30 @@
+"""Pictures of who sees whom under each objective of a run, on the beginning of a real row."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int
+
+from hybridlm.config.experiment import Experiment
+from hybridlm.masks import materialize
+from hybridlm.objectives import single
+from hybridlm.objectives.text import from_batch
+from hybridlm.training.task import Task
+
+TOKENS = 48
+"""How much of a row is drawn: more would be grey."""
+
+
+def masks(
+    experiment: Experiment, task: Task, row: Mapping[str, Int[np.ndarray, "1 T"]]
+) -> dict[str, Bool[np.ndarray, "S S"]]:
+    """The mask of each objective by name, True where the query (row of the picture) sees the key (column)."""
+    text = from_batch({name: jnp.asarray(column[:, :TOKENS]) for name, column in row.items()})
+    key, found = jax.random.key(experiment.seed), {}
+    for name, objective in experiment.objectives.items():
+        inputs = single.build(name, objective, text, task.ids, key)
+        mask = inputs.mask if experiment.mask is None else inputs.mask & experiment.mask
+        found[name] = np.asarray(materialize(mask, inputs.facts)[0])
+    return found

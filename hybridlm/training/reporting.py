@@ -1,0 +1,176 @@
+"""From an evaluation to what a person reads: scores.json, tables, and report.html."""
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from etils import epath
+
+import hybridlm
+from hybridlm.categories.tables import describe
+from hybridlm.config.experiment import Experiment
+from hybridlm.data.tokenizer import Tokenizer
+from hybridlm.models import size
+from hybridlm.reports import curves, export, html, terminal
+from hybridlm.reports.sample import Sample
+from hybridlm.reports.scores import Column, Row, Scores, save
+from hybridlm.scoring.intervals import interval
+from hybridlm.training import environment
+from hybridlm.training import evaluation as evaluations
+from hybridlm.training.evaluation import Evaluation, Totals
+from hybridlm.training.pictures import masks
+from hybridlm.training.session import Session
+from hybridlm.training.state import TrainState
+from hybridlm.training.task import Task
+
+SAMPLES, SAMPLE_TOKENS = 4, 160
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a report says of the model and the text beside the numbers; `row` is one row of the text, to draw masks on."""
+
+    experiment: Experiment
+    task: Task
+    tokenizer: Tokenizer
+    split: str
+    step: int
+    fingerprints: dict[str, str]
+    parameters: int
+    row: Mapping[str, np.ndarray]
+
+
+def headline(found: Evaluation) -> dict[str, float]:
+    """The mean of every column, for the log."""
+    return {f"validation/loss/{c.part.name.replace(' ', '_')}": _mean(t) for c, t in zip(found.columns, found.totals)}
+
+
+def _mean(totals: Totals) -> float:
+    return float(totals.nats_NC[:, 0].sum() / max(totals.tokens_NC[:, 0].sum(), 1))
+
+
+def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: epath.Path) -> None:
+    """Writes every form of the report to the directory and prints the table, on the first process."""
+    if not environment.is_primary():
+        return
+    scores = of(facts, found)
+    save(scores, directory / "scores.json")
+    export.export(scores, directory / "scores.csv")
+    tokens = pd.concat([pd.DataFrame(batch) for batch in found.tokens], ignore_index=True)
+    (directory / "tokens.parquet").write_bytes(tokens.to_parquet(index=False))
+    html.write(
+        scores,
+        curves.read(metrics) if metrics.exists() else None,
+        directory / "report.html",
+        masks=masks(facts.experiment, facts.task, facts.row),
+        samples=_samples(facts, tokens),
+    )
+    terminal.show(scores)
+    print(f"\nreport: {directory / 'report.html'}")
+
+
+def of(facts: Facts, found: Evaluation) -> Scores:
+    """The evaluation as a score record, with intervals clustered by split group."""
+    return Scores(
+        columns=tuple(_column(c, t) for c, t in zip(found.columns, found.totals, strict=True)),
+        rows=tuple(
+            row for c, t in zip(found.columns, found.totals, strict=True) for row in _rows(facts, found.labels, c, t)
+        ),
+        run=_run(facts),
+        families=describe(facts.task.tables)["families"],
+    )
+
+
+def _column(column: evaluations.Column, totals: Totals) -> Column:
+    nats = totals.nats_NC[:, 0].sum()
+    return Column(
+        name=column.part.name,
+        kind=column.part.kind.label,
+        sees=column.part.sees,
+        targets=column.targets,
+        samples=max(column.samples, 1),
+        bits_per_byte=float(nats / math.log(2) / totals.bytes) if totals.bytes else None,
+        is_baseline=column.reading == evaluations.UNIGRAM,
+    )
+
+
+def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
+    tokens_C = totals.tokens_NC.sum(0)
+    error_C = _sampling_error(totals, tokens_C) if column.samples else None
+    evaluation = facts.experiment.evaluation
+    found = interval(totals.nats_NC, totals.tokens_NC, draws=evaluation.draws, seed=evaluation.seed, error_C=error_C)
+    for c, (family, label) in enumerate(labels):
+        if tokens_C[c]:
+            yield Row(
+                family=family,
+                label=label,
+                column=column.part.name,
+                mean=float(found.mean[c]),
+                low=_number(found.low[c]),
+                high=_number(found.high[c]),
+                standard_error_mc=None if error_C is None else float(error_C[c]),
+                tokens=int(tokens_C[c]),
+                groups=int(found.clusters[c]),
+            )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _sampling_error(totals: Totals, tokens_C: np.ndarray) -> np.ndarray:
+    """Standard error of the mean over Monte-Carlo samples, per label, in nats per token."""
+    means_KC = totals.samples_KC / np.maximum(tokens_C, 1)
+    return means_KC.std(0, ddof=1) / math.sqrt(len(means_KC))
+
+
+def _run(facts: Facts) -> dict[str, Any]:
+    machine = environment.describe()
+    return {
+        "name": facts.experiment.name,
+        "split": facts.split,
+        "step": facts.step,
+        "parameters": facts.parameters,
+        "objectives": {name: objective.ratio for name, objective in facts.experiment.objectives.items()},
+        "mask": repr(facts.experiment.mask) if facts.experiment.mask else "none beside the objectives'",
+        "row length": facts.experiment.data.row_length,
+        "seed": facts.experiment.seed,
+        "tokenizer": facts.fingerprints["tokenizer"][:16],
+        "data": facts.fingerprints.get("data", "")[:16],
+        "labels": describe(facts.task.tables)["fingerprint"],
+        "hybridlm": hybridlm.__version__,
+        "machine": {name: machine[name] for name in ("jax", "platform", "devices") if name in machine},
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _samples(facts: Facts, tokens: pd.DataFrame) -> list[Sample]:
+    """The beginnings of some documents from different groups, with what every token cost under each column."""
+    columns = [name for name in tokens.columns if name not in ("document", "group", "tokens", "positions")]
+    found = []
+    for document, piece in tokens.drop_duplicates(["document", "positions"]).groupby("document", sort=False):
+        piece = piece.head(SAMPLE_TOKENS)
+        if len(piece) >= 60 and len(found) < SAMPLES:
+            texts = [facts.tokenizer.token_bytes[n].decode(errors="replace") or "⏹" for n in piece["tokens"]]
+            nll = {name: [None if math.isnan(v) else float(v) for v in piece[name]] for name in columns}
+            found.append(Sample(title=f"document {document}", tokens=texts, nll=nll))
+    return found
+
+
+def of_session(session: Session, state: TrainState) -> Facts:
+    """The facts of a run that has just been trained."""
+    return Facts(
+        experiment=session.experiment,
+        task=session.task,
+        tokenizer=session.tokenizer,
+        split=session.experiment.evaluation.split,
+        step=int(state.step),
+        fingerprints=session.metadata["fingerprints"],
+        parameters=size.count(state.params),
+        row=session.held_out.read([0]),
+    )
+

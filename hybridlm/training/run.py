@@ -1,0 +1,68 @@
+"""`train`: from a config to a trained model and its report; every way out has its exit code."""
+
+import contextlib
+import itertools
+
+from etils import epath
+
+from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.experiment import Experiment
+from hybridlm.training import distributed, loop, overview, reporting, workdir
+from hybridlm.training.evaluation import Evaluation, evaluate
+from hybridlm.training.progress import progress
+from hybridlm.training.session import Session, first_state, open_session
+from hybridlm.training.signals import Preemption
+from hybridlm.training.state import TrainState
+from hybridlm.training.writers import Writers
+
+
+def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
+    """Trains to the last step, or resumes there, and writes the report."""
+    distributed.start()
+    directory = epath.Path(directory)
+    workdir.claim(directory, experiment)
+    with Preemption() as preemption:
+        session = open_session(experiment, directory)
+        state = first_state(session)
+        flops = overview.show(session, state)
+        first = int(state.step)
+        with contextlib.closing(Writers(directory, experiment.training.wandb, first or None)) as writers:
+
+            def held_out(state: TrainState) -> dict[str, float]:
+                return reporting.headline(read(session, state, preemption))
+
+            if first < experiment.training.steps:
+                state = loop.run(session, state, writers, preemption, flops, held_out)
+                # the report must not rest on a checkpoint that cannot be read back
+                session.checkpoints.close()
+            found = read(session, state, preemption)
+            if first < experiment.training.steps:
+                writers.write(experiment.training.steps, reporting.headline(found))
+        reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
+    return ExitCode.DONE
+
+
+def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluation:
+    """Reads the model on the held-out rows of the run."""
+    config = session.experiment.evaluation
+    rows = min(config.rows or len(session.held_out), len(session.held_out))
+    batches = -(-rows // config.batch_rows)
+    with progress("reading held-out text", batches) as bar:
+
+        def on_batch(done: int) -> None:
+            bar.update(done)
+            if preemption.requested:
+                raise loop.Preempted(f"stopped while reading held-out text; step {int(state.step)} is saved.")
+
+        return evaluate(
+            session.task,
+            config,
+            state.params,
+            itertools.islice(session.held_out.batches(config.batch_rows), batches),
+            groups=session.groups,
+            also=session.experiment.mask,
+            place=session.place,
+            on_batch=on_batch,
+        )
+
+

@@ -1,0 +1,126 @@
+"""A run ready to take steps: data, mesh, compiled step, and the state it starts or resumes from."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from absl import logging
+from etils import epath
+from jax.sharding import Mesh
+
+from hybridlm.config.experiment import Experiment
+from hybridlm.config.storage import to_dict
+from hybridlm.data.prepare import prepare
+from hybridlm.data.rows import Rows
+from hybridlm.data.stream import TrainStream
+from hybridlm.data.tokenizer import Tokenizer
+from hybridlm.data.vocabulary import save_vocabulary
+from hybridlm.sharding import mesh as meshes
+from hybridlm.sharding.rules import constrain
+from hybridlm.training import optimizers, placement, workdir
+from hybridlm.training import state as states
+from hybridlm.training import step as steps
+from hybridlm.training import task as tasks
+from hybridlm.training.checkpoints import Checkpoints
+from hybridlm.training.compatibility import check_fingerprints
+from hybridlm.training.state import TrainState
+from hybridlm.training.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """Attributes:
+    task, mesh, where (shardings of the state), take_step (state, batch, tables) -> state, place (rows onto the mesh).
+    stream: training batches. held_out: rows of the evaluation split, and groups: how many split groups they come from.
+    tokenizer. checkpoints, and metadata: what every checkpoint says of itself.
+    """
+
+    experiment: Experiment
+    directory: epath.Path
+    task: Task
+    mesh: Mesh
+    where: TrainState
+    take_step: Callable
+    place: Callable
+    stream: TrainStream
+    held_out: Rows
+    tokenizer: Tokenizer
+    groups: int
+    checkpoints: Checkpoints
+    metadata: dict[str, Any]
+
+
+def open_session(experiment: Experiment, directory: epath.Path) -> Session:
+    """Prepares data where needed and builds everything that does not change from step to step."""
+    mesh = meshes.make(experiment.mesh)
+    rows = steps.rows_per_pass(experiment)
+    meshes.check(mesh, experiment.model, rows)
+    prepared = prepare(
+        experiment.data, experiment.data.prepared or directory / workdir.DATA, seed=experiment.seed
+    )
+    save_vocabulary(prepared.vocabulary, directory / workdir.VOCABULARY)
+    task = tasks.make(experiment, prepared.vocabulary)
+    optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
+    new_state = functools.partial(_new_state, experiment, task, optimizer)
+    where = placement.of_state(jax.eval_shape(new_state), mesh)
+    take_step = steps.make(
+        experiment, task, optimizer, shards=placement.shards(mesh), constrain=constrain(mesh)
+    )
+    return Session(
+        experiment=experiment,
+        directory=directory,
+        task=task,
+        mesh=mesh,
+        where=where,
+        take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
+        place=placement.placer(mesh),
+        stream=TrainStream(
+            prepared.rows("train"),
+            seed=experiment.seed,
+            batch_rows=experiment.training.batch_rows,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        ),
+        held_out=prepared.rows(experiment.evaluation.split),
+        tokenizer=prepared.tokenizer,
+        groups=prepared.manifest.splits[experiment.evaluation.split].groups,
+        checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
+        metadata=_metadata(experiment, prepared),
+    )
+
+
+def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:
+    params = tasks.init(task, jax.random.fold_in(jax.random.key(experiment.seed), 2**31 - 1))
+    return states.start(params, optimizer, len(experiment.objectives), steps.label_count(experiment, task))
+
+
+def first_state(session: Session) -> TrainState:
+    """The state of the newest valid checkpoint, or a fresh one."""
+    experiment = session.experiment
+    optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
+    new_state = functools.partial(_new_state, experiment, session.task, optimizer)
+    step = session.checkpoints.latest_valid()
+    if step is None:
+        return jax.jit(new_state, out_shardings=session.where)()
+    stored = session.checkpoints.read_metadata(step)
+    check_fingerprints(stored["fingerprints"], session.metadata["fingerprints"], step=step)
+    target = placement.abstract(jax.eval_shape(new_state), session.where)
+    logging.info("resuming from checkpoint %d", step)
+    return states.from_dict(session.checkpoints.restore(step, states.to_dict(target)))
+
+
+def _metadata(experiment: Experiment, prepared) -> dict[str, Any]:
+    config = to_dict(experiment)
+    masks = {"objectives": config["objectives"], "mask": config["mask"]}
+    return {
+        "config": config,
+        "fingerprints": {
+            "tokenizer": prepared.vocabulary.tokenizer.sha256,
+            "data": prepared.manifest.fingerprint,
+            "mask": json.dumps(masks, sort_keys=True),
+            "dtype": experiment.model.dtype,
+        },
+    }

@@ -1,0 +1,140 @@
+"""One optimizer step as a pure function of (state, batch): draw, forward, backward, update, count."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from hybridlm.categories.tables import Tables
+from hybridlm.config.experiment import Experiment
+from hybridlm.config.rows import allocate
+from hybridlm.facts.loss_inputs import LossInputs
+from hybridlm.objectives import mixture
+from hybridlm.objectives.text import from_batch
+from hybridlm.scoring.nll import weighted_nll
+from hybridlm.scoring.sums import CategorySums, add, category_sums
+from hybridlm.training import task as tasks
+from hybridlm.training.state import TrainState
+from hybridlm.training.task import Task
+
+Batch = dict[str, Int[Array, "B T"]]
+CHUNK = 1024
+"""Tokens whose logits exist at once, per shard of the batch."""
+
+
+def make(
+    experiment: Experiment,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    *,
+    shards: int = 1,
+    constrain: Callable | None = None,
+) -> Callable[[TrainState, Batch, Tables], TrainState]:
+    """The step. `shards` is how many ways rows are divided; `constrain(x, names)` says where arrays lie."""
+    constrain = constrain or (lambda x, names: x)
+    microbatches = experiment.training.accumulate
+
+    def step(state: TrainState, batch: Batch, tables: Tables) -> TrainState:
+        key = jax.random.fold_in(jax.random.key(experiment.seed), state.step)
+        inputs = draw(experiment, task, batch, key)
+        loss_of = functools.partial(_loss, experiment, task, batch, tables, shards, constrain)
+        grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain)
+        return _update(state, optimizer, grads, loss, sums)
+
+    return step
+
+
+def draw(experiment: Experiment, task: Task, batch: Batch, key: Array) -> LossInputs:
+    """What the network is asked in one step; the same for any mesh, since noise depends on (seed, step) alone."""
+    return mixture.build(experiment.objectives, from_batch(batch), task.ids, key, also=experiment.mask)
+
+
+def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: LossInputs):
+    """The weighted NLL, and its sums by objective and category."""
+    h_BTD = tasks.hidden(task, params, inputs, constrain)
+    loss, nll_BT = weighted_nll(
+        h_BTD,
+        tasks.head(task, params),
+        inputs.targets_BT,
+        inputs.train_weight_BT,
+        groups=shards,
+        chunk=CHUNK,
+        dense=inputs.dense,
+    )
+    if experiment.training.categories:
+        labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch))
+    else:
+        labels_MBT = jnp.zeros_like(inputs.targets_BT)[None]
+    is_counted_BT = inputs.target_index_BT >= 0
+    sums = category_sums(
+        labels_MBT,
+        inputs.part_B,
+        inputs.score_weight_BT * nll_BT,
+        is_counted_BT,
+        parts=len(experiment.objectives),
+        labels=label_count(experiment, task),
+    )
+    return loss, sums
+
+
+def rows_per_pass(experiment: Experiment) -> int:
+    """Rows the network sees at once over all devices."""
+    wide = allocate(experiment.objectives, experiment.training.batch_rows).wide
+    return wide // experiment.training.accumulate
+
+
+def label_count(experiment: Experiment, task: Task) -> int:
+    """How many labels the loss is summed by."""
+    return len(tasks.label_names(task.tables)) if experiment.training.categories else 1
+
+
+def _gradients(loss_of, params, inputs: LossInputs, microbatches: int, constrain):
+    """Gradient, loss and sums over the rows, in several passes if asked; weights already hold the normalisation."""
+    grad_of = jax.value_and_grad(loss_of, has_aux=True)
+
+    def placed(rows: LossInputs) -> LossInputs:
+        return jax.tree.map(lambda x: constrain(x, ("batch", "token")[: x.ndim]), rows)
+
+    if microbatches == 1:
+        (loss, sums), grads = grad_of(params, placed(inputs))
+        return grads, loss, sums
+    # every microbatch takes every n-th row, so that all hold the same mix of objectives
+    split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, microbatches, *x.shape[1:]), 1, 0), inputs)
+
+    def one(total, rows):
+        (loss, sums), grads = grad_of(params, placed(rows))
+        return jax.tree.map(jnp.add, total, (grads, loss, sums)), None
+
+    zero = jax.eval_shape(lambda: grad_of(params, jax.tree.map(lambda x: x[0], split)))
+    (loss_shape, sums_shape), grads_shape = zero
+    start = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (grads_shape, loss_shape, sums_shape))
+    total, _ = jax.lax.scan(one, start, split)
+    return total
+
+
+def _update(
+    state: TrainState, optimizer: optax.GradientTransformation, grads: Any, loss: Array, sums: CategorySums
+) -> TrainState:
+    """Applies the gradient unless something in it is not finite; a bad step changes nothing but its counters."""
+    grad_norm = optax.global_norm(grads)
+    is_good = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+
+    def keep(new, old):
+        return jax.tree.map(lambda n, o: jnp.where(is_good, n, o), new, old)
+
+    is_bad = (~is_good).astype(jnp.int32)
+    return TrainState(
+        step=state.step + 1,
+        params=keep(params, state.params),
+        opt_state=keep(opt_state, state.opt_state),
+        bad_in_row=(state.bad_in_row + 1) * is_bad,
+        bad=state.bad + is_bad,
+        sums=keep(add(state.sums, sums), state.sums),
+        grad_norm=grad_norm,
+    )

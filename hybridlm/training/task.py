@@ -1,0 +1,128 @@
+"""What training and evaluation share: the network with its attention and head, the ids, and the labels of tokens."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hybridlm import attention
+from hybridlm.categories.tables import Tables, build, flat_labels
+from hybridlm.config.errors import require
+from hybridlm.config.experiment import Experiment
+from hybridlm.config.model import ModelConfig
+from hybridlm.data.vocabulary import Vocabulary
+from hybridlm.facts.head import Head
+from hybridlm.facts.loss_inputs import LossInputs
+from hybridlm.models import decoder
+from hybridlm.objectives.text import Ids
+from hybridlm.scoring.unigram import unigram_nll
+
+LABEL_COLUMNS = ("word_band", "language")
+"""Columns of a batch that label families read, where the rows have them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Everything static about a run once its vocabulary is known.
+
+    Attributes:
+      model: the network's shape. vocab_size: the tokenizer's. ids: the mask token and what is never predicted.
+      tables: label tables. unigram_V: NLL of each id under the training counts, in nats.
+      byte_lengths_V: bytes each id stands for.
+    """
+
+    model: ModelConfig
+    vocab_size: int
+    ids: Ids
+    tables: Tables
+    unigram_V: Float[np.ndarray, "V"]
+    byte_lengths_V: Int[np.ndarray, "V"]
+
+
+def make(experiment: Experiment, vocabulary: Vocabulary) -> Task:
+    """The task of an experiment on a vocabulary; refused where the model's vocabulary is not the tokenizer's."""
+    tokenizer, model = vocabulary.tokenizer, experiment.model
+    size = tokenizer.vocab_size
+    require(
+        model.vocab_size in (0, size),
+        f"model.vocab_size={model.vocab_size} is not the tokenizer's vocabulary of {size} ids, so some ids would have no "
+        "embedding or never occur; leave model.vocab_size at 0, and pad with model.vocab_multiple.",
+    )
+    never = (tokenizer.pad, tokenizer.bos, tokenizer.mask)
+    special = {"pad": tokenizer.pad, "bos": tokenizer.bos, "eos": tokenizer.eos, "mask": tokenizer.mask}
+    columns = LABEL_COLUMNS if vocabulary.domains else ("word_band",)
+    return Task(
+        model=model,
+        vocab_size=size,
+        ids=Ids(mask=tokenizer.mask, never=never, size=size),
+        tables=build(
+            tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains, columns=columns
+        ),
+        unigram_V=np.asarray(unigram_nll(vocabulary.counts_V, [n for n in range(size) if n not in never])),
+        byte_lengths_V=np.asarray(tokenizer.byte_lengths),
+    )
+
+
+def init(task: Task, key: Array) -> dict:
+    """Fresh parameters; a bias on the logits starts at the log unigram, so that learning starts from the baseline."""
+    params = decoder.init(task.model, task.vocab_size, key)
+    if task.model.head_bias:
+        bias_V = np.zeros(params["head"]["bias"].shape, np.float32)
+        bias_V[: task.vocab_size] = np.where(np.isfinite(task.unigram_V), -task.unigram_V, 0.0)
+        params["head"]["bias"] = jnp.asarray(bias_V)
+    return params
+
+
+def hidden(
+    task: Task, params: Any, inputs: LossInputs, constrain: Callable = decoder.anywhere
+) -> Float[Array, "B T D"]:
+    """Hidden states of a batch of any objectives: one mask, prepared once and shared by all layers."""
+    plan = attention.plan(
+        inputs.mask,
+        inputs.facts,
+        dtype=task.model.dtype,
+        head_width=task.model.key_width,
+        backend=task.model.attention_backend,
+    )
+    h_BTD, _ = decoder.apply(
+        task.model,
+        task.vocab_size,
+        params,
+        inputs.inputs_BT,
+        inputs.facts,
+        plan.mix,
+        noise_BT=inputs.noise_BT,
+        constrain=constrain,
+    )
+    return h_BTD
+
+
+def head(task: Task, params: Any) -> Head:
+    """The map from hidden states to logits; padding, BOS and the mask token are never predicted."""
+    return decoder.head(params, task.model, task.vocab_size, task.ids.never)
+
+
+def labels(tables: Tables, tokens: Int[Array, "B T"], columns: dict[str, Int[Array, "B T"]]) -> Int[Array, "M B T"]:
+    """Flat labels of tokens; label 0 is "all tokens", so that totals are summed like any category."""
+    families = flat_labels(tables, tokens, columns) + 1
+    return jnp.concatenate([jnp.zeros_like(families[:1]), families])
+
+
+def label_names(tables: Tables) -> tuple[tuple[str, str], ...]:
+    """(family, label) of every flat label."""
+    return (("all", "all"), *tables.names)
+
+
+def target_columns(inputs: LossInputs, columns: dict[str, Int[Array, "B T"]]) -> dict[str, Int[Array, "B T"]]:
+    """Columns of the text, gathered to where each target is predicted."""
+    place = jnp.maximum(inputs.target_index_BT, 0)
+    return {name: columns[name].reshape(-1)[place] for name in LABEL_COLUMNS if name in columns}
+
+
+def abstract_params(task: Task) -> Any:
+    """Shapes and dtypes of the parameters; allocates nothing."""
+    return jax.eval_shape(lambda: decoder.init(task.model, task.vocab_size, jax.random.key(0)))

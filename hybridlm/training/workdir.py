@@ -1,0 +1,48 @@
+"""The directory of a run: whose it is, and where things lie in it."""
+
+import json
+from typing import Any
+
+from etils import epath
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.experiment import Experiment
+from hybridlm.config.storage import from_dict, to_dict
+from hybridlm.training import durable, environment
+
+CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
+CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
+
+
+def claim(workdir: epath.Path, experiment: Experiment) -> None:
+    """Makes the directory this run's, or finds that it is; one that belongs to another run is refused."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    wanted = json.loads(json.dumps(to_dict(experiment)))
+    if (workdir / CONFIG).exists():
+        stored = json.loads((workdir / CONFIG).read_text())
+        changes = list(_differences(stored, wanted))
+        if changes:
+            raise ConfigError(
+                f"--workdir={workdir} belongs to another run; going on in it would mix the two. It differs in:\n"
+                + "\n".join(f"  {line}" for line in changes)
+                + "\nChoose another --workdir, or go back to the stored values to resume."
+            )
+    durable.replace(workdir / CONFIG, json.dumps(wanted, indent=1))
+    if environment.is_primary():
+        durable.replace(workdir / ENVIRONMENT, json.dumps(environment.describe(), indent=1))
+
+
+def read_config(workdir: epath.Path) -> Experiment:
+    """The config of a run, from JSON; nobody's Python runs."""
+    path = workdir / CONFIG
+    if not path.exists():
+        raise ConfigError(f"{workdir} holds no run: {CONFIG} is missing. Name the --workdir of a `hybridlm train`.")
+    return from_dict(Experiment, json.loads(path.read_text()))
+
+
+def _differences(stored: Any, wanted: Any, path: str = ""):
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in sorted(stored.keys() | wanted.keys()):
+            yield from _differences(stored.get(name), wanted.get(name), f"{path}.{name}" if path else name)
+    elif stored != wanted:
+        yield f"config.{path}: the run has {stored!r}, this command {wanted!r}"

@@ -1,0 +1,77 @@
+"""The loop over layers changes how the work is done, never the checkpoint and never the numbers."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hybridlm.config.model import ModelConfig
+from hybridlm.facts import tokens
+from hybridlm.models import decoder
+from hybridlm.models.stack import over_layers
+
+SMALL = {"width": 16, "heads": 2, "kv_heads": 1, "ffn": 24, "layers": 2}
+IDS = jnp.array([[1, 5, 2, 7]], jnp.int32)
+
+
+def mix(layer, q, k, v, state):
+    return jax.nn.dot_product_attention(q, k, v, is_causal=True), state
+
+
+def loss(params, config):
+    hidden, _ = decoder.apply(config, 11, params, IDS, tokens.one_document(4), mix)
+    return jnp.sum(hidden * jnp.linspace(-1, 1, 16))
+
+
+def shapes(**switches):
+    return decoder.shapes(ModelConfig(**SMALL | switches), 11)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    config, rng = ModelConfig(**SMALL), np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.3, leaf.shape), jnp.float32), shapes())
+    return params, jax.jit(jax.value_and_grad(loss), static_argnums=1)(params, config)
+
+
+@pytest.mark.parametrize(("loop", "remat"), [("scan", "none"), ("scan", "full"), ("unroll", "dots")])
+def test_every_loop_gives_the_same_loss_and_gradient(reference, loop, remat):
+    params, expected = reference
+    config = ModelConfig(**SMALL, loop=loop, remat=remat)
+    found = jax.jit(jax.value_and_grad(loss), static_argnums=1)(params, config)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), found, expected)
+
+
+def test_the_checkpoint_is_the_same_for_every_loop():
+    assert shapes(loop="scan", remat="full") == shapes(loop="unroll", remat="none")
+
+
+@pytest.mark.parametrize("loop", ["scan", "unroll"])
+@pytest.mark.parametrize("remat", ["none", "full"])
+def test_state_reaches_its_own_layer_and_comes_back_stacked(loop, remat):
+    def step(number, params, h, state):
+        return h + params, {"sum": state["sum"] + h[0, 0, 0], "layer": jnp.asarray(number)}
+
+    stacked, state = jnp.array([1.0, 10.0, 100.0]), {"sum": jnp.array([0.5, 0.25, 0.125]), "layer": jnp.zeros(3)}
+    h, state = over_layers(step, stacked, jnp.zeros((1, 1, 1)), state, loop=loop, remat=remat)
+    assert h.item() == 111
+    assert state["sum"].tolist() == [0.5, 1.25, 11.125]
+    assert state["layer"].tolist() == [0, 1, 2]
+
+
+def operations(remat):
+    config = ModelConfig(**SMALL, remat=remat)
+    return re.findall(r"\b(\w+)\[", str(jax.make_jaxpr(jax.grad(lambda p: loss(p, config)))(shapes())))
+
+
+def test_gradient_of_a_stacked_leaf_is_one_stack_and_no_padding():
+    names = operations("none")
+    assert names.count("unstack") >= len(jax.tree.leaves(shapes()["layers"]))
+    assert "pad" not in names
+
+
+def test_rematerialisation_repeats_products_only_where_it_was_asked_to():
+    none, dots, full = (operations(remat).count("dot_general") for remat in ("none", "dots", "full"))
+    assert none < dots < full

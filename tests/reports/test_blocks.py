@@ -1,0 +1,64 @@
+"""Marks: what loses to the baseline, what is best of its kind, and what rests on few groups."""
+
+import dataclasses
+
+import pytest
+
+from hybridlm.reports.blocks import baseline_of, blocks, ordered, words
+
+
+def cells(scores):
+    """(label, column) -> cell."""
+    return {
+        (line.label, column): cell
+        for block in blocks(scores)
+        for line in block.lines
+        for column, cell in line.cells.items()
+    }
+
+
+def test_only_the_category_that_the_baseline_wins_is_marked(scores):
+    losers = {place for place, cell in cells(scores).items() if cell.loses}
+    assert losers == {("open", "masked")}
+
+
+def test_equal_to_the_baseline_is_not_better(scores):
+    rows = tuple(dataclasses.replace(row, mean=6.0) if row.column == "ar" else row for row in scores.rows)
+    assert cells(dataclasses.replace(scores, rows=rows))["all", "ar"].loses
+
+
+def test_other_targets_are_not_held_against_the_baseline(scores):
+    by_name = {column.name: column for column in scores.columns}
+    assert baseline_of(scores, by_name["ar"]) == baseline_of(scores, by_name["masked"]) == by_name["unigram"]
+    assert baseline_of(scores, by_name["suffix"]) is None is baseline_of(scores, by_name["unigram"])
+    assert cells(scores)["open", "suffix"].loses is None
+
+
+def test_best_is_found_among_equal_kinds_and_targets_alone(scores):
+    best = {place for place, cell in cells(scores).items() if cell.is_best}
+    assert best == {("all", "gated"), ("open", "ar"), ("none", "gated")}
+
+
+def test_an_interval_of_few_groups_is_flagged(scores):
+    assert {label for (label, _), cell in cells(scores).items() if cell.is_few} == {"open"}
+
+
+def test_columns_of_one_kind_and_one_set_of_targets_stand_together(scores):
+    assert [column.name for column in ordered(scores)] == ["masked", "unigram", "ar", "gated", "suffix"]
+
+
+def test_labels_follow_their_definitions_and_shares_add_up(scores):
+    total, bracket = blocks(scores)
+    assert (total.family, bracket.question) == ("all", "A bracket?")
+    assert [(line.label, line.definition, line.tokens) for line in bracket.lines] == [
+        ("none", "no bracket", 3000),
+        ("open", "opening", 1000),
+    ]
+    assert sum(line.share for line in bracket.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "written"), [("1k_10k", "1k–10k"), ("beyond_50k", "beyond 50k"), ("partial_utf8", "partial utf8")]
+)
+def test_names_are_written_as_a_person_writes_them(name, written):
+    assert words(name) == written

@@ -1,0 +1,104 @@
+"""The HTML file stands alone, and text from users stays text."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hybridlm.reports import html
+from hybridlm.reports.sample import Sample
+
+EVIL = "</style><script>alert('x')</script>"
+METRICS = pd.DataFrame({"step": [1, 2], "loss/ar": [3.0, 2.0], "nll/ar/bracket/open": [2.0, 1.0]})
+
+
+class Page(HTMLParser):
+    """Collects tags with their attributes, open tags that were never closed, and text by tag."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def text(scores, tmp_path_factory) -> str:
+    rows = tuple(dataclasses.replace(row, label=EVIL) if row.label == "open" else row for row in scores.rows)
+    columns = tuple(dataclasses.replace(column, sees=EVIL) for column in scores.columns)
+    record = dataclasses.replace(scores, rows=rows, columns=columns, run={**scores.run, EVIL: EVIL})
+    sample = Sample(EVIL, ["def", EVIL, "\n"], {"ar": [None, 9.5, 0.1], "masked": [1.0, 2.0, 3.0]})
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    html.write(record, METRICS, path, masks={EVIL: np.eye(3, dtype=bool)}, samples=[sample])
+    return path.read_text()
+
+
+def test_nothing_is_loaded_from_elsewhere(text):
+    page = Page(text)
+    assert not re.search(r"https?:|@import|url\(|file:|<link|<iframe", text)
+    assert all(attrs["src"].startswith("data:image/svg+xml;base64,") for tag, attrs in page.tags if tag == "img")
+    assert all(attrs["href"].startswith("#") for tag, attrs in page.tags if tag == "a")
+    policy = next(attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_text_from_users_is_escaped_everywhere(text):
+    page = Page(text)
+    assert [tag for tag, _ in page.tags].count("script") == 1, "only the report's own"
+    assert EVIL not in text and "<script>alert" not in text
+    assert (
+        sum(EVIL in piece for piece in page.text) >= 7
+    )  # label, what columns see, the run, title and token of the sample
+
+
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(text):
+    page = Page(text)
+    assert page.open == []
+    names = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    assert {attrs["href"][1:] for tag, attrs in page.tags if tag == "a"} <= names
+
+
+def test_every_figure_is_there_and_described(text):
+    described = [attrs["alt"] for tag, attrs in Page(text).tags if tag == "img"]
+    assert len(described) == 4 and all(described)  # one family, two of training, one mask
+
+
+def test_tokens_of_the_sample_are_coloured_by_cost(text):
+    tokens = [
+        attrs for tag, attrs in Page(text).tags if tag == "span" and "title" in attrs and "token" in attrs["class"]
+    ]
+    assert [(attrs["class"], attrs["title"]) for attrs in tokens[:3]] == [
+        ("token level-none", "not scored"),
+        ("token level-7", "9.500 nats"),
+        ("token level-0", "0.100 nats"),
+    ]
+
+
+def test_the_cell_that_loses_to_the_baseline_is_marked(text):
+    losing = [attrs for tag, attrs in Page(text).tags if tag == "td" and "loses" in attrs.get("class", "").split()]
+    assert [attrs["data-value"] for attrs in losing] == ["5.5"]
+
+
+def test_only_the_kinds_that_occur_are_explained(scores):
+    page = html.render(scores, None, masks={}, samples=())
+    assert "shares move cost between tokens" in page and "Sums are not a likelihood" not in page
+    assert 'id="curves"' not in page and 'id="sample"' not in page and 'id="masks"' not in page
+    assert "1,234,567" in page
+
+
+def test_a_report_is_the_same_every_time(scores):
+    first, second = (html.render(scores, METRICS, masks={}, samples=()) for _ in range(2))
+    assert first == second

@@ -1,0 +1,75 @@
+"""Figures: every series is labelled, kinds keep to their own panels, and files are written."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hybridlm.reports import plots
+
+
+@pytest.fixture
+def figure(scores):
+    return plots.categories(scores, "bracket")
+
+
+def series(axis) -> set[str]:
+    return set(axis.get_legend_handles_labels()[1])
+
+
+def test_kinds_and_targets_have_panels_of_their_own(figure):
+    panels = {axis.get_title(loc="left"): series(axis) for axis in figure.axes}
+    assert panels == {
+        "share\nall scored tokens": {"unigram", "masked"},
+        "exact\nall scored tokens": {"unigram", "ar", "gated"},
+        "exact\nsuffix targets": {"suffix"},
+    }
+
+
+def test_the_legend_names_every_series_once(scores, figure):
+    (legend,) = figure.legends
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(column.name for column in scores.columns)
+
+
+def test_dots_and_intervals_lie_where_the_record_says(figure):
+    bars = {bar.get_label(): bar for axis in figure.axes for bar in axis.containers}
+    dots, _, (interval,) = bars["masked"].lines
+    assert dots.get_xdata().tolist() == [3.0, 5.5]  # none, open
+    assert np.allclose([segment[:, 0] for segment in interval.get_segments()], [[2.95, 3.05], [5.45, 5.55]])
+    assert bars["unigram"].lines[0].get_xdata().tolist() == [6.5, 5.0]
+
+
+def test_readings_differ_in_colour_and_in_marker(scores):
+    looks = [plots.look(scores, column) for column in scores.columns]
+    assert len({look["color"] for look in looks}) == len({look["marker"] for look in looks}) == len(scores.columns)
+
+
+@pytest.mark.parametrize(("ending", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_figures_are_written_in_the_format_of_the_ending(figure, tmp_path, ending, magic):
+    plots.save(figure, tmp_path / f"bracket.{ending}")
+    data = (tmp_path / f"bracket.{ending}").read_bytes()
+    assert data.startswith(magic) and len(data) > 2_000
+
+
+def test_the_same_scores_give_the_same_picture(scores, figure):
+    assert plots.data_uri(figure) == plots.data_uri(plots.categories(scores, "bracket"))
+
+
+def test_a_label_is_text_and_never_mathematics(scores, tmp_path):
+    rows = tuple(dataclasses.replace(row, label="$x<y$") if row.label == "open" else row for row in scores.rows)
+    plots.save(plots.categories(dataclasses.replace(scores, rows=rows), "bracket"), tmp_path / "a.svg")
+    assert "$x&lt;y$" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_mask_is_drawn_cell_by_cell():
+    is_visible_TS = np.tril(np.ones((3, 4), bool))
+    (axis,) = plots.mask(is_visible_TS, "causal", queries=["a", "b", "c"], keys=list("wxyz")).axes
+    assert np.array_equal(axis.images[0].get_array(), is_visible_TS)
+    assert [label.get_text() for label in axis.get_xticklabels()] == list("wxyz")
+    assert [label.get_text() for label in axis.get_yticklabels()] == list("abc")
+    assert axis.get_title(loc="left") == "causal"
+
+
+def test_a_large_mask_numbers_some_of_its_tokens():
+    (axis,) = plots.mask(np.eye(100, dtype=bool)).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == [str(n) for n in range(0, 100, 13)]

@@ -1,0 +1,70 @@
+"""The terminal table as text."""
+
+import dataclasses
+import io
+
+from rich.console import Console
+
+from hybridlm.reports.terminal import show
+
+
+def printed(scores, width=140) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    show(scores, console)
+    return console.file.getvalue()
+
+
+def test_the_table_reads_as_a_person_expects(scores):
+    lines = printed(scores).splitlines()
+    assert lines[2].split() == [
+        "nats",
+        "per",
+        "token",
+        "tokens",
+        "share",
+        "exact",
+        "exact",
+        "exact",
+        *("suffix", "targets"),
+    ]
+    assert lines[3].split() == [
+        *("all", "4,000", "100%", "4.000", "±0.050", "6.000", "±0.050", "3.000", "±0.050", "2.900", "±0.050"),
+        *("2.500", "±0.050"),
+    ]
+    assert lines[4].strip() == "bracket"
+
+
+def test_a_column_that_loses_to_the_baseline_is_marked(scores):
+    text = printed(scores)
+    assert "5.500✗†" in text and text.count("✗") == 2  # the cell and the legend
+    assert "✗ no better than the baseline on the same targets." in text
+
+
+def test_without_a_baseline_there_is_no_such_mark(scores):
+    columns = tuple(dataclasses.replace(column, is_baseline=False) for column in scores.columns)
+    assert "✗" not in printed(dataclasses.replace(scores, columns=columns))
+
+
+def test_the_reader_is_told_what_shares_are(scores):
+    assert "shares move cost between tokens and are not surprisal" in " ".join(printed(scores).split())
+
+
+def test_every_column_says_what_it_saw_and_scored(scores):
+    text = printed(scores)
+    assert "ar: 1.500 bits per byte; on all scored tokens; sees earlier tokens." in text
+    assert "suffix: on suffix targets; sees the prefix, then earlier tokens." in text
+
+
+def test_a_narrow_terminal_loses_no_number(scores):
+    text = printed(scores, width=70)
+    assert all(f"{row.mean:.3f}" in text for row in scores.rows)
+
+
+def test_an_interval_that_does_not_exist_is_not_invented(scores):
+    rows = tuple(dataclasses.replace(row, low=None, high=None) for row in scores.rows)
+    assert "±0" not in printed(dataclasses.replace(scores, rows=rows))
+
+
+def test_markup_in_a_name_is_printed_as_it_is(scores):
+    rows = tuple(dataclasses.replace(row, label="[red]x[/]") if row.label == "open" else row for row in scores.rows)
+    assert "[red]x[/]" in printed(dataclasses.replace(scores, rows=rows))

@@ -1,0 +1,50 @@
+"""Who may import whom, and what importing costs: the contracts of setup.cfg, no jax below `masks`, never TensorFlow."""
+
+import pathlib
+import subprocess
+import sys
+
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+WITHOUT_JAX = """
+import importlib, pkgutil, sys
+import hybridlm.config
+config = [module.name for module in pkgutil.iter_modules(hybridlm.config.__path__, "hybridlm.config.")]
+for name in ["hybridlm.facts.names", "hybridlm.facts.kinds", "hybridlm.masks", *config]:
+    importlib.import_module(name)
+    assert not {"jax", "flax"} & set(sys.modules), f"{name} loads jax, so a refused config would wait for it"
+"""
+
+WITHOUT_TENSORFLOW = """
+import importlib, pkgutil, sys
+import hybridlm
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        assert name.split(".")[0] not in ("tensorflow", "seqio"), f"{module} asks for {name}"
+
+sys.meta_path.insert(0, Refuse())
+for module in [module.name for module in pkgutil.walk_packages(hybridlm.__path__, "hybridlm.")]:
+    importlib.import_module(module)
+"""
+
+
+def in_new_interpreter(program: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
+
+
+def test_import_contracts_hold(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    status = lint_imports(config_filename="setup.cfg", no_cache=True, no_logo=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_configs_and_masks_are_built_without_jax():
+    assert in_new_interpreter(WITHOUT_JAX) == ""
+
+
+def test_no_module_asks_for_tensorflow_or_warns():
+    assert in_new_interpreter(WITHOUT_TENSORFLOW) == ""

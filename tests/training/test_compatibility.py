@@ -1,0 +1,36 @@
+"""A refusal names both sides, so that one look at it is enough."""
+
+import pytest
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.training.compatibility import check_fingerprints, check_leaves
+
+STORED = {"tokenizer": "sha256:ab", "data": "sha256:cd", "mask": "sha256:ef"}
+
+
+def test_equal_fingerprints_pass_and_only_those_named_count():
+    check_fingerprints(STORED, STORED, step=3)
+    check_fingerprints(STORED, {"tokenizer": "sha256:ab"}, step=3)
+
+
+def test_other_fingerprints_are_shown_beside_the_stored_ones():
+    with pytest.raises(ConfigError) as refusal:
+        check_fingerprints(STORED, STORED | {"tokenizer": "sha256:99", "order": "seed 1"}, step=3)
+    assert str(refusal.value) == (
+        "checkpoint 3 was made with another tokenizer and order, so its weights mean something else here; name the same "
+        "files again, or start afresh in a new --workdir:\n"
+        "  tokenizer: stored sha256:ab, now sha256:99\n"
+        "  order: stored nothing, now seed 1"
+    )
+
+
+def test_each_differing_leaf_is_one_line_in_order():
+    stored = {"a": "int", "b": "float32[2]", "d": "int"}
+    wanted = {"b": "float32[3]", "c": "int", "d": "int"}
+    with pytest.raises(ConfigError, match=r"checkpoint 7 holds other leaves than this run \(3 differ\)") as refusal:
+        check_leaves(stored, wanted, step=7)
+    assert str(refusal.value).splitlines()[1:] == [
+        "  a: stored int, wanted nothing",
+        "  b: stored float32[2], wanted float32[3]",
+        "  c: stored nothing, wanted int",
+    ]

@@ -1,0 +1,58 @@
+"""A log gets few, complete lines; a terminal gets a bar; other processes get nothing."""
+
+import io
+import sys
+import time
+
+import pytest
+
+from hybridlm.training import progress as module
+from hybridlm.training.progress import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless its hand is moved."""
+    hand = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: hand[0])
+    return hand
+
+
+def test_lines_say_how_far_and_how_long(capsys, clock):
+    with progress("train", 100, start=40) as bar:
+        for step in (50, 60, 100):
+            clock[0] += 30.0
+            bar.update(step, f"loss {step / 10}")
+    assert capsys.readouterr().err.splitlines() == [
+        "train 50/100  loss 5.0",
+        "train 60/100  loss 6.0  0:02:00 left",
+        "train 100/100  loss 10.0",
+    ]
+
+
+def test_a_line_each_so_many_steps_however_the_loop_strides(capsys):
+    with progress("prepare", 25, every=10) as bar:
+        for step in range(3, 26, 3):
+            bar.update(step)
+        bar.update(25)
+    shown = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["12/25", "21/25", "25/25"]
+
+
+def test_a_terminal_gets_a_bar_with_time_left(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress("evaluate", 8) as bar:
+        bar.update(8, "bits 1.2")
+    last = terminal.getvalue().splitlines()[-1]
+    assert "evaluate" in last and "8/8" in last and "bits 1.2" in last and "0:00:00 left" in last
+
+
+def test_other_processes_are_silent(capsys, monkeypatch):
+    monkeypatch.setattr(module, "is_primary", lambda: False)
+    with progress("train", 2) as bar:
+        bar.update(2, "loss 1.0")
+    assert capsys.readouterr() == ("", "")
