@@ -18,7 +18,7 @@ def get_config() -> Experiment:
     """A decoder of half a million parameters on the interpreter's own library."""
     return Experiment(
         name="quickstart",
-        data=DataConfig(sources=("embedded",), vocab_size=1024, row_length=128, limit_bytes=3_000_000),
+        data=DataConfig(sources=("embedded",), vocab_size=1024, row_length=128, validation=0.12, limit_bytes=3_000_000),
         model=ModelConfig(width=128, layers=2, heads=4, kv_heads=4, ffn=352, head_bias=True),
         objectives={
             "ar": autoregressive(ratio=0.3),

@@ -19,21 +19,21 @@ class Experiment:
     Attributes:
       name: what the run is, for reports. seed: of initial weights, order of rows and noise.
       data: the text and its rows. model: the network.
-      objectives: the mixture by name. mask: a user's own mask, joined by & with what each objective shows; None for none.
+      objectives: the mixture by name. mask: a user's own mask, joined by & with what each objective shows, or None.
       optimizer, training, mesh, checkpoint: how it is trained, on which devices, and what is kept of it.
       evaluation: how it is read on held-out text.
     """
 
     name: str
     seed: int = 0
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     objectives: dict[str, Objective] = dataclasses.field(default_factory=lambda: {"ar": autoregressive()})
     mask: Mask | None = None
-    optimizer: OptimizerConfig = OptimizerConfig()
-    training: TrainingConfig = TrainingConfig()
-    mesh: MeshConfig = MeshConfig()
-    checkpoint: CheckpointConfig = CheckpointConfig()
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
@@ -55,8 +55,8 @@ class Experiment:
             divisors = [n for n in range(1, length + 1) if length % n == 0]
             require(
                 size == 0 or length % size == 0,
-                f"{where}.block_size={size} does not divide data.row_length={length}, so rows would end inside a block; "
-                f"use one of {divisors}.",
+                f"{where}.block_size={size} does not divide data.row_length={length}, so rows would end inside a "
+                f"block; use one of {divisors}.",
             )
         require(
             self.model.positions != "learned" or self.model.max_positions >= length,
@@ -70,8 +70,9 @@ class Experiment:
     def _check_vocabulary(self):
         require(
             self.data.tokenizer != "train" or self.model.vocab_size in (0, self.data.vocab_size),
-            f"model.vocab_size={self.model.vocab_size} differs from the tokenizer's data.vocab_size={self.data.vocab_size}; "
-            "leave model.vocab_size at 0 to take the tokenizer's, and pad with model.vocab_multiple.",
+            f"model.vocab_size={self.model.vocab_size} differs from the tokenizer's data.vocab_size="
+            f"{self.data.vocab_size}; leave model.vocab_size at 0 to take the tokenizer's, and pad with "
+            "model.vocab_multiple.",
         )
 
     def _check_mesh(self):
@@ -95,6 +96,6 @@ class Experiment:
         fits = [n for n in larger if n % accumulate == 0 and allocate(self.objectives, n).wide % shards == 0]
         raise ConfigError(
             f"a step has {step.wide} rows of {step.streams} x {self.data.row_length} tokens, which training.accumulate="
-            f"{accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows={batch_rows} to one "
-            f"of {fits[:3]}."
+            f"{accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows="
+            f"{batch_rows} to one of {fits[:3]}."
         )

@@ -25,7 +25,8 @@ class ModelConfig:
       qk_norm: "none", "head" (over K, Qwen 3) or "full" (over H·K, OLMo 2).
       tied_head: the head is the embedding. head_bias: a bias on the logits, started at the log unigram in training.
       logit_softcap: c of c·tanh(x / c) on the logits; 0 is none.
-      time_conditioning: scales and shifts of every norm are functions of the noise level of each token (adaLN, DiT).
+      time_conditioning: the norms of the layers and the final norm are scaled and shifted by functions of each token's
+        noise level, which start at nothing (adaLN, DiT).
       dtype: "bfloat16" or "float32" for activations and products; parameters, norms and softmax are float32.
       loop: "scan" or "unroll" over the stacked layers; the checkpoint is the same.
       remat: "none", "dots" (keep matrix products) or "full" (keep layer inputs alone).
@@ -82,18 +83,19 @@ class ModelConfig:
         self._check_positions()
         require(
             not (self.parallel_residual and self.norm_placement != "pre"),
-            "model.parallel_residual needs model.norm_placement='pre': both branches read one normed input.",
+            "model.parallel_residual needs model.norm_placement='pre': both branches read the layer's input.",
         )
 
     def _check_heads(self):
         require(
             self.heads % self.kv_heads == 0,
-            f"model.kv_heads={self.kv_heads} must divide model.heads={self.heads}, since query heads share key/value heads "
-            f"in equal groups; valid are {[n for n in range(1, self.heads + 1) if self.heads % n == 0]}.",
+            f"model.kv_heads={self.kv_heads} must divide model.heads={self.heads}, since query heads share key/value "
+            f"heads in equal groups; valid are {[n for n in range(1, self.heads + 1) if self.heads % n == 0]}.",
         )
         require(
             self.head_width > 0 or self.width % self.heads == 0,
-            f"model.width={self.width} is not a multiple of model.heads={self.heads}; change one or set model.head_width.",
+            f"model.width={self.width} is not a multiple of model.heads={self.heads}; change one or set "
+            "model.head_width.",
         )
 
     def _check_positions(self):
@@ -101,8 +103,9 @@ class ModelConfig:
         if self.positions == "rotary":
             require(
                 self.rotary_width % 2 == 0,
-                f"rotary positions turn pairs of numbers, but model.rotary_fraction={self.rotary_fraction} of head width "
-                f"{self.key_width} is {self.rotary_width}, which is odd; choose a fraction that gives an even width.",
+                f"rotary positions turn pairs of numbers, but model.rotary_fraction={self.rotary_fraction} of head "
+                f"width {self.key_width} is {self.rotary_width}, which is odd; choose a fraction that gives "
+                "an even width.",
             )
         require(
             self.positions != "learned" or self.max_positions > 0,

@@ -1,7 +1,7 @@
 """What a model is trained to predict, as data: a layout, a corruption and a place for the target.
 
-Autoregression, prefix-LM, masked LM, masked and block diffusion and their mixtures are values of one record; the functions
-below give them by name. `hybridlm.objectives` turns a record into targets and weights.
+Autoregression, prefix-LM, masked LM, masked and block diffusion and their mixtures are values of one record; the
+functions below give them by name. `hybridlm.objectives` turns a record into targets and weights.
 """
 
 import dataclasses
@@ -59,8 +59,8 @@ class Objective:
         require(self.streams in (1, 2), f"objective.streams={self.streams} must be 1, or 2 for clean and noisy copies.")
         require(
             0 < self.rate <= 1 and 0 <= self.keep < 1 and 0 <= self.random <= 1 - self.keep,
-            f"masked_lm needs 0 < rate <= 1, keep < 1 (or nothing is hidden) and keep + random <= 1; got rate={self.rate}, "
-            f"keep={self.keep}, random={self.random}.",
+            "masked_lm needs 0 < rate <= 1, keep < 1 (or nothing is hidden) and keep + random <= 1; got "
+            f"rate={self.rate}, keep={self.keep}, random={self.random}.",
         )
         require(
             not self.builder or re.fullmatch(r"[\w.]+:\w+", self.builder) is not None,
@@ -78,16 +78,17 @@ class Objective:
         )
         require(
             (self.layout == "prefix") == bool(self.prefix),
-            f"objective.prefix={self.prefix} goes with layout='prefix' alone: a prefix is what is seen whole before tokens that "
-            f"are predicted left to right, and layout {self.layout!r} has none (an encoder-only model sees everything).",
+            f"objective.prefix={self.prefix} goes with layout='prefix' and with nothing else: it is what is seen whole "
+            f"before the tokens that are predicted left to right; layout is {self.layout!r}.",
         )
         require(
             not self.prefix or (len(self.prefix) == 2 and 0 <= self.prefix[0] <= self.prefix[1] < 1),
-            f"objective.prefix={self.prefix} must be (smallest, largest) shares of a document, 0 <= smallest <= largest < 1.",
+            f"objective.prefix={self.prefix} must be (smallest, largest) shares of a document, with 0 <= smallest <= "
+            "largest < 1.",
         )
         require(
             not self.across_documents or (self.layout == "causal" and self.streams == 1),
-            "objective.across_documents is for layout='causal' with one stream: other layouts are defined per document.",
+            "objective.across_documents is for layout='causal' with one stream: other layouts are cut per document.",
         )
 
     def _check_leaks(self):
@@ -96,27 +97,29 @@ class Objective:
         )
         require(
             not sees_target,
-            f"layout={self.layout!r} with corruption='none' and predicts={self.predicts!r} would show the model the token it has to "
-            "predict. Corrupt the input ('absorbing', 'masked_lm'), or use layout 'causal' or 'prefix' with predicts='next'.",
+            f"layout={self.layout!r} with corruption='none' and predicts={self.predicts!r} would show the model the "
+            "token it has to predict. Corrupt the input ('absorbing', 'masked_lm'), or use layout 'causal' or 'prefix' "
+            "with predicts='next'.",
         )
         require(
             self.streams == 1 or self.corruption in ("absorbing", "all"),
-            f"objective.streams=2 needs a noisy copy: corruption={self.corruption!r} makes none; use 'absorbing' or 'all'.",
+            f"objective.streams=2 needs a noisy copy, and corruption={self.corruption!r} makes none; use 'absorbing' "
+            "or 'all'.",
         )
         require(
             self.streams == 1 or self.layout == "blocks",
-            f"objective.streams=2 shows noisy blocks the clean ones before them, so it needs layout='blocks'; with layout="
-            f"{self.layout!r} the clean copy would only cost time.",
+            "objective.streams=2 shows noisy blocks the clean blocks before them, so it needs layout='blocks'; with "
+            f"layout={self.layout!r} a clean copy has no use, or shows what is to be predicted.",
         )
         require(
             not (self.streams == 2 and self.predicts == "next"),
-            "objective.streams=2 predicts at the noisy token itself: use predicts='same'. The token before a block is clean, in the "
-            "other stream.",
+            "objective.streams=2 predicts at the noisy token itself, since the token before a block is in the other "
+            "stream; use predicts='same'.",
         )
 
     @property
     def is_bound(self) -> bool:
-        """True if the loss is a likelihood bound, so that a token's part of it is a share; "all" leaves nothing to chance."""
+        """True if the loss is a likelihood bound, a token's part of it a share; "all" leaves nothing to chance."""
         return self.corruption == "absorbing"
 
     @property
@@ -131,7 +134,7 @@ class Objective:
 
     @property
     def weight_per_target(self) -> float:
-        """Expected weight of a possible target, by which a mean loss is divided; a bound makes up for what it does not predict."""
+        """Expected weight of a possible target; those of a bound make up for the tokens that a draw leaves out."""
         return self.rate if self.corruption == "masked_lm" else 1.0
 
 

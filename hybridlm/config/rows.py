@@ -1,4 +1,4 @@
-"""How many rows of a step each objective of a mixture gets: known when the config is built, so that shapes are static."""
+"""How many rows of a step each objective of a mixture gets: known with the config, so that shapes are static."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,10 +21,11 @@ class Allocation:
 
 
 def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation:
-    """Divides `batch_rows` rows of text so that shares of *target tokens* come nearest to the ratios (largest remainder).
+    """Divides `batch_rows` rows of text so that shares of *possible targets* come nearest to the ratios.
 
-    Where one objective needs a clean and a noisy stream, every network row is twice as long, and objectives with one stream
-    put two rows of text, which stay separate documents, into it. Rows of all objectives are spread evenly over the batch.
+    Where one objective needs a clean and a noisy stream, every network row is twice as long, and objectives with one
+    stream put two rows of text, which stay separate documents, into it. Rows of all objectives are spread evenly over
+    the batch.
     """
     streams = max(objective.streams for objective in objectives.values())
     unit = {name: streams // objective.streams for name, objective in objectives.items()}
@@ -32,8 +33,8 @@ def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation
     exact = {name: batch_rows * want / sum(wanted.values()) / unit[name] for name, want in wanted.items()}
     require(
         sum(unit.values()) <= batch_rows,
-        f"training.batch_rows={batch_rows} cannot be divided among {len(unit)} objectives, which take rows in units of {unit}; "
-        f"use at least {sum(unit.values())}.",
+        f"training.batch_rows={batch_rows} cannot be divided among {len(unit)} objectives, which take rows in units of "
+        f"{unit}; use at least {sum(unit.values())}.",
     )
     units = dict.fromkeys(objectives, 1)
     # an objective whose unit is one row always exists, so this ends with no row left

@@ -17,7 +17,7 @@ from hybridlm.config.errors import require
 
 @contextlib.contextmanager
 def whole(directory: epath.Path, *, last: str) -> Iterator[epath.Path]:
-    """Yields an empty local directory whose content becomes `directory` if the block succeeds, and vanishes if not.
+    """Yields an empty local directory whose files become those of `directory` if the block succeeds, and vanish if not.
 
     In a bucket, where nothing can be renamed, the file `last` is written after all others: without it nothing is there.
     """
@@ -77,8 +77,6 @@ def _publish(partial: epath.Path, directory: epath.Path, last: str) -> None:
             directory.rmdir()
         partial.rename(directory)
         return
-    files = [path for path in partial.rglob("*") if path.is_file()]
-    for path in sorted(files, key=lambda path: (path.name == last, path)):
-        target = directory / path.relative_to(partial)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.copy(target)
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in sorted(partial.iterdir(), key=lambda path: path.name == last):
+        path.copy(directory / path.name)

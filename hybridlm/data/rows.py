@@ -38,13 +38,15 @@ class Rows:
             raise IndexError(
                 f"rows are numbered 0 to {len(self) - 1}, but {wanted.min()} to {wanted.max()} were asked for"
             )
-        rows = np.zeros(len(wanted), self._record)
         shard_of = np.searchsorted(self._begins, wanted, side="right") - 1
+        raw = [b""] * len(wanted)
         for shard in np.unique(shard_of):
             here = np.flatnonzero(shard_of == shard)
-            records = (wanted[here] - self._begins[shard]).tolist()
-            rows[here] = self._readers[shard].read(records)
-            self._check_ids(rows["tokens"][here], shard, records)
+            records = self._readers[shard].read((wanted[here] - self._begins[shard]).tolist())
+            for place, record in zip(here.tolist(), records):
+                raw[place] = record
+        rows = np.frombuffer(b"".join(raw), self._record)
+        self._check_ids(rows["tokens"], wanted)
         return {name: rows[name].astype(np.int32) for name in self.names}
 
     def batches(self, batch_rows: int) -> Iterator[Columns]:
@@ -63,12 +65,15 @@ class Rows:
         for reader in self._readers:
             reader.verify()
 
-    def _check_ids(self, tokens_BT: np.ndarray, shard: int, records: list[int]) -> None:
+    def _check_ids(self, tokens_BT: np.ndarray, wanted: np.ndarray) -> None:
         vocab_size = self._tokenizer.vocab_size
         if tokens_BT.max(initial=0) < vocab_size:
             return
-        row = int(np.argmax(tokens_BT.max(axis=1) >= vocab_size))
+        largest_B = tokens_BT.max(axis=1)
+        worst = int(largest_B.argmax())
+        shard = int(np.searchsorted(self._begins, wanted[worst], side="right")) - 1
+        record = wanted[worst] - self._begins[shard]
         raise ConfigError(
-            f"{self._readers[shard].path}, record {records[row]}: token id {tokens_BT[row].max()} lies outside the "
-            f"vocabulary of {vocab_size} ids. These rows were made with another tokenizer; prepare the data anew."
+            f"{self._readers[shard].path}, record {record}: token id {largest_B[worst]} lies outside the vocabulary of "
+            f"{vocab_size} ids. These rows were made with another tokenizer; prepare the data anew."
         )

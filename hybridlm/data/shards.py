@@ -60,15 +60,15 @@ class ShardReader:
         if found != shard.rows:
             raise DamagedData(path, f"it holds {found} records, not {shard.rows}")
 
-    def read(self, records: list[int]) -> np.ndarray:
-        """The rows of these records, as a structured array; DamagedData names the first that cannot be read."""
+    def read(self, records: list[int]) -> list[bytes]:
+        """The bytes of these records; DamagedData names the first that cannot be read."""
         try:
             raw = self._reader.read(records)
         except RuntimeError as error:
             raise DamagedData(self.path, f"record {self._first_damaged(records)} cannot be read ({error})") from error
         if wrong := [n for n, content in zip(records, raw) if len(content) != self._record.itemsize]:
             raise DamagedData(self.path, f"record {wrong[0]} has not the {self._record.itemsize} bytes of a row")
-        return np.frombuffer(b"".join(raw), self._record)
+        return raw
 
     def verify(self) -> None:
         """Raises DamagedData unless the file's hash is the one recorded; reads all of it."""

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import pathlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.data import embedded
+from hybridlm.data.directories import is_local
 from hybridlm.data.documents import Document, Dropped
 
 DOMAINS = {".py": "python", ".sql": "sql", ".yaml": "yaml_json", ".yml": "yaml_json", ".json": "yaml_json"}
@@ -73,8 +75,9 @@ def files(source: str) -> list[SourceFile]:
 
 def _found(source: str) -> list[SourceFile]:
     base, pattern = _split_glob(source)
-    roots = base.glob(pattern) if pattern else [base]
-    return [file for root in roots for file in _below(root, base if pattern else root)]
+    # Only a local path can search below directories with `**`.
+    roots = (pathlib.Path(base) if is_local(base) else base).glob(pattern) if pattern else [base]
+    return [file for root in map(epath.Path, roots) for file in _below(root, base if pattern else root)]
 
 
 def _split_glob(source: str) -> tuple[epath.Path, str]:
@@ -86,7 +89,8 @@ def _split_glob(source: str) -> tuple[epath.Path, str]:
 def _below(root: epath.Path, base: epath.Path) -> list[SourceFile]:
     if not root.is_dir():
         return [SourceFile(root, _relative(root, base) if root != base else root.name)] if root.exists() else []
-    named = [SourceFile(path, _relative(path, base)) for path in root.rglob("*") if path.is_file()]
+    paths = (epath.Path(folder) / name for folder, _, names in root.walk() for name in names)
+    named = [SourceFile(path, _relative(path, base)) for path in paths]
     return [file for file in named if not any(part.startswith(".") for part in file.name.split("/"))]
 
 

@@ -1,7 +1,8 @@
 """Even times for groups of tokens whose number is known only at run time: documents or blocks over a whole batch.
 
-Group n gets frac(u + n φ) with φ the golden ratio and one shared uniform u: any run of consecutive groups is spread almost
-evenly over (0, 1], whatever their number, and each alone is uniform (Kronecker sequence; Niederreiter 1992, ch. 3).
+Group n gets frac(u + n φ) with φ the golden ratio and one shared uniform u: any run of consecutive groups is spread
+almost evenly over (0, 1], whatever their number, and each alone is uniform (a Kronecker sequence; Niederreiter 1992,
+ch. 3).
 """
 
 import jax
@@ -24,8 +25,8 @@ def even_times(
 ) -> Float[Array, "B T"]:
     """A time in (0, 1] for every group, by its number over the global batch.
 
-    `shift` in [0, 1) turns all times by the same amount: the K samples of an estimate, shifted by k/K, are even for each
-    group by itself.
+    `shift` in [0, 1) turns all times by the same amount: the K samples of an estimate, shifted by k/K, are even for
+    each group by itself.
     """
     turn = jnp.asarray(shift * 2.0**24, jnp.uint32) << 8
     turned_BT = jax.random.bits(key) + turn + number_BT.astype(jnp.uint32) * jnp.uint32(GOLDEN)

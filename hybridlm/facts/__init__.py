@@ -18,5 +18,5 @@ Conventions, fixed here for the whole package:
     loss       nats; bits per byte beside it come from counted bytes
     is_*       boolean arrays are questions, and True is the answer "yes" (`is_masked_BT`)
 
-Importing this package loads no jax: `hybridlm.facts.names` and `hybridlm.facts.kinds` are plain Python, the rest is not.
+Importing this package loads no jax: `facts.names` and `facts.kinds` are plain Python, the rest is not.
 """

@@ -12,7 +12,7 @@ from hybridlm.facts.tokens import TokenFacts
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One objective of a mixture: its name, what its per-token values mean, and what a prediction was allowed to see."""
+    """One objective of a mixture: its name, what its per-token values mean, and what a prediction may see."""
 
     name: str
     kind: ScoreKind
@@ -25,8 +25,8 @@ class LossInputs:
     """Inputs, visibility, targets and weights of one batch; rows may belong to different objectives.
 
     A target is stored at the position that predicts it, so next-token and same-position prediction differ only in
-    where the target sits. The training loss is sum(train_weight * nll): normalisation is already in the weight. All arrays
-    have all B rows, the facts among them too.
+    where the target sits. The training loss is sum(train_weight * nll): normalisation is already in the weight. All
+    arrays, those of the facts too, have B rows.
 
     Attributes:
       inputs_BT: token ids the network reads.
@@ -36,7 +36,8 @@ class LossInputs:
         there is none. A token counts in every category average exactly where this is >= 0, also when it happens to be
         unmasked in this draw and costs nothing. It may repeat, when several positions predict one token.
       train_weight_BT: weight in the training loss.
-      score_weight_BT: weight of the token's NLL in its score: 1 for autoregression, -alpha'/(1-alpha) or L/l for a bound.
+      score_weight_BT: weight of the token's NLL in its score: 1 for autoregression, -alpha'/(1-alpha) or L/l for a
+        bound.
       noise_BT: time t in [0, 1] of the corruption this input went through; 0 for clean text.
       part_B: row -> which of `parts` it belongs to.
       mask: who may attend to whom (a `masks.Mask`; static).

@@ -29,8 +29,8 @@ class TokenFacts:
       stream: 0 for clean tokens, s >= 1 for the s-th noisy copy of them.
       valid: 1 for a token, 0 for padding.
       extra: further integer columns by name, read like the others (`facts.depth`).
-      in_order: True promises that `index` is 0, 1, 2, ... along every row (static), so that a kernel which orders tokens
-        by their place in memory orders them as the mask does.
+      in_order: True promises that `index` is 0, 1, 2, ... along every row (static), so that a kernel which orders
+        tokens by their place in memory orders them as the mask does.
     """
 
     position: _Fact

@@ -120,7 +120,8 @@ def apply(
 ) -> tuple[Float[Array, "B T D"], Any]:
     """Hidden states after the final norm, and the state `mix` returned for every layer, stacked.
 
-    `noise_BT` is the time t of each token's corruption; None is clean text, 0 everywhere.
+    `noise_BT` is the time t of each token's corruption; None is clean text, 0 everywhere. A token id or a learned
+    position outside its table gives NaN at that token.
     """
     network = Decoder(config, vocab_size)
     return network.apply({"params": params}, tokens_BT, facts, mix, state=state, noise_BT=noise_BT, constrain=constrain)

@@ -15,8 +15,10 @@ from hybridlm.objectives.text import Ids, Text
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Number `number` of `of` Monte-Carlo samples of a bound, in its fixed-count form: exactly l of L tokens of each group
-    are masked and weigh L/l, with l spread evenly over the samples of every group."""
+    """Number `number` of `of` Monte-Carlo samples of a bound, in its fixed-count form.
+
+    Exactly l of the L tokens of a group are masked and weigh L/l, with l spread evenly over the samples of every group.
+    """
 
     number: int | Int[Array, ""]
     of: int

@@ -20,7 +20,7 @@ from hybridlm.objectives.text import Text
 
 
 def prefix_lengths(objective: Objective, text: Text, key: Key[Array, ""]) -> Int[Array, "B T"]:
-    """How many tokens of its document each token sees whole: a share drawn evenly between the bounds, 0 without a prefix."""
+    """How long the prefix of each token's document is: a share drawn evenly between the bounds, 0 for other layouts."""
     if objective.layout != "prefix":
         return jnp.zeros_like(text.tokens_BT)
     low, high = objective.prefix

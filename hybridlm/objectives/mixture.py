@@ -49,8 +49,8 @@ def build(
 def _check_unified(name: str, one: LossInputs) -> None:
     require(
         one.mask == masks.unified(),
-        f"all rows of a mixture see by one rule, masks.unified(), but objectives.{name}.builder returned mask={one.mask!r}; "
-        "say who sees whom in facts.block and facts.stream, or train this objective alone.",
+        f"all rows of a mixture see by one rule, masks.unified(), but objectives.{name}.builder returned mask="
+        f"{one.mask!r}; say who sees whom in facts.block and facts.stream, or train this objective alone.",
     )
 
 
@@ -84,15 +84,13 @@ def _pair_rows(one: LossInputs) -> LossInputs:
 
 def _join(built: list[LossInputs], allocation: Allocation) -> LossInputs:
     """All rows of the step under the one rule, those of each objective spread evenly over the batch."""
-    shared = dict(
-        mask=masks.unified(),
-        parts=tuple(part for one in built for part in one.parts),
-        dense=all(one.dense for one in built),
-    )
-    in_order = all(one.facts.in_order for one in built)
-    alike = [
-        dataclasses.replace(one, facts=dataclasses.replace(one.facts, in_order=in_order), **shared) for one in built
-    ]
+    parts = tuple(part for one in built for part in one.parts)
+    dense, in_order = all(one.dense for one in built), all(one.facts.in_order for one in built)
+
+    def alike(one: LossInputs) -> LossInputs:
+        facts = dataclasses.replace(one.facts, in_order=in_order)
+        return dataclasses.replace(one, facts=facts, mask=masks.unified(), parts=parts, dense=dense)
+
     # row k of the step is the next unused row of objective order[k]
     place = np.argsort(np.argsort(allocation.order, kind="stable"))
-    return jax.tree.map(lambda *columns: jnp.concatenate(columns)[place], *alike)
+    return jax.tree.map(lambda *columns: jnp.concatenate(columns)[place], *map(alike, built))

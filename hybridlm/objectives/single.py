@@ -36,9 +36,9 @@ def build(
 ) -> LossInputs:
     """The objective's inputs, visibility, targets and weights for a text, of width T or, with two streams, 2T.
 
-    train_weight gives the mean loss: its sum is 1 in expectation, because it is divided by what all possible targets weigh
-    on average, never by the number that happened to be masked. `sample` asks for one sample of a bound instead of a
-    training draw.
+    train_weight gives the mean loss: its sum is 1 in expectation, because it is divided by what all possible targets
+    weigh on average, never by the number that happened to be masked. `sample` asks for one sample of a bound instead of
+    a training draw.
     """
     if objective.builder:
         own = _imported(objective.builder)(name, objective, text, ids, key, sample=sample)
@@ -70,8 +70,8 @@ def part(name: str, objective: Objective) -> Part:
 def _place(objective: Objective, text: Text, noisy: Corrupted, facts: TokenFacts, expected: Array) -> LossInputs:
     """Puts every target where its prediction is read."""
     index_BT = jnp.arange(text.tokens_BT.size, dtype=jnp.int32).reshape(text.tokens_BT.shape)
-    targets_BT, index_BT = text.tokens_BT, jnp.where(noisy.is_counted_BT, index_BT, -1)
-    weight_BT = noisy.weight_BT
+    index_BT = jnp.where(noisy.is_counted_BT, index_BT, -1)
+    targets_BT, weight_BT = jnp.where(noisy.is_counted_BT, text.tokens_BT, 0), noisy.weight_BT
     if objective.predicts == "next":
         targets_BT, index_BT, weight_BT = _left(targets_BT, 0), _left(index_BT, -1), _left(weight_BT, 0.0)
     return LossInputs(
@@ -120,6 +120,6 @@ def _imported(path: str) -> Callable:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"objective.builder={path!r} could not be imported ({error}); it must read 'package.module:function', and the "
-            "package must be installed or stand in the current directory."
+            f"objective.builder={path!r} could not be imported ({error}); it must read 'package.module:function', and "
+            "the package must be installed or stand in the current directory."
         ) from error

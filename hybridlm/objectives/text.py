@@ -13,9 +13,13 @@ _KNOWN = ("tokens", "segment_ids", "positions")
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """Packed rows: `segment_BT` counts documents from 1 (0 is padding), `position_BT` restarts at 0 with each, where BOS stands.
+    """Packed rows of documents, each of which opens with BOS.
 
-    `columns` are the other integer columns of the batch; they become facts that a mask may read.
+    Attributes:
+      tokens_BT: vocabulary ids.
+      segment_BT: documents of a row, counted from 1; 0 is padding, which stands at the end.
+      position_BT: place in the document, from 0, where BOS stands.
+      columns: the other integer columns of the batch; they become facts that a mask may read.
     """
 
     tokens_BT: Int[Array, "B T"]
@@ -46,7 +50,7 @@ def from_batch(batch: Mapping[str, Int[Array, "B T"]]) -> Text:
 
 @dataclasses.dataclass(frozen=True)
 class Ids:
-    """Attributes: mask: the id that stands for a masked token. never: ids that are never predicted. size: the tokenizer's V."""
+    """Attributes: mask: the id that stands for a masked token. never: ids never predicted. size: V, unpadded."""
 
     mask: int
     never: tuple[int, ...]

@@ -20,7 +20,7 @@ ALL = "all"
 ALL_TARGETS = "all scored tokens"
 
 KINDS = {
-    "exact": "The token's own −log p. Sums are likelihoods of the text, so columns of this kind compare freely.",
+    "exact": "The token's own −log p. Sums are likelihoods of the text; columns compare freely on the same targets.",
     "bound": "An upper bound of −log p of a whole text. It says nothing of a single token.",
     "share": "A token's part of an upper bound. Only the total is a bound of −log p: shares move cost between tokens "
     "and are not surprisal, so a category may look cheap because another one pays for it.",

@@ -1,6 +1,9 @@
-"""Scores in a terminal: one table, a block of lines per family, readings side by side."""
+"""Scores in a terminal: a block of lines per family, readings side by side, as many as the terminal is wide."""
 
-from rich.console import Console, Group
+import itertools
+from collections.abc import Sequence
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -9,28 +12,32 @@ from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Scores
 
 LOSES = "✗"
 FEW = "†"
+_LABELS, _READING = 42, 17
+"""Characters that labels with their token counts take, and what each reading takes beside them."""
 
 
 def show(scores: Scores, console: Console | None = None) -> None:
-    """Prints the table and how to read it."""
-    (console or Console()).print(render(scores))
+    """Prints every reading on every category, in several tables where one would be too wide, and how to read them."""
+    console = console or Console()
+    fit = max(1, (console.width - _LABELS) // _READING)
+    for columns in itertools.batched(ordered(scores), fit):
+        console.print(_table(scores, columns))
+    console.print(_legend(scores))
 
 
-def render(scores: Scores) -> Group:
-    """The table and its legend as one thing that rich prints."""
-    columns = ordered(scores)
+def _table(scores: Scores, columns: Sequence[Column]) -> Table:
     table = Table(box=None, header_style="", padding=(0, 2, 0, 0))
-    table.add_column(Text("nats per token", style="dim"), overflow="fold", min_width=12)
+    table.add_column(Text("nats per token", style="dim"))
     table.add_column(Text("tokens", style="dim"), justify="right")
     for column in columns:
-        table.add_column(_header(column), justify="right", overflow="fold", min_width=7)
+        table.add_column(_header(column), justify="right")
     for block in blocks(scores):
         if block.family != ALL:
             table.add_row(Text(words(block.family), style="bold"))
         for line in block.lines:
             cells = [_cell(line.cells.get(column.name)) for column in columns]
             table.add_row(Text(f"  {words(line.label)}"), Text(f"{line.tokens:,} {line.share:>4.0%}"), *cells)
-    return Group(table, _legend(scores))
+    return table
 
 
 def _header(column: Column) -> Text:

@@ -38,7 +38,7 @@ def resolved(config: MeshConfig, devices: int) -> tuple[int, int, int]:
 
 
 def check(mesh: Mesh, model: ModelConfig, rows: int) -> None:
-    """Raises ConfigError where the model's heads or widths, or the rows of a microbatch, do not divide over the mesh."""
+    """Raises ConfigError where heads, widths or the rows of a microbatch do not divide over the mesh."""
     tensor, ways = mesh.shape["tensor"], math.prod(mesh.shape[axis] for axis in BATCH)
     valid = [n for n in _divisors(model.kv_heads) if model.ffn % n == 0]
     require(

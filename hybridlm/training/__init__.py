@@ -1,0 +1,1 @@
+"""Training and reading models: the only room that knows that time passes."""

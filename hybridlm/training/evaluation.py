@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hybridlm.categories.tables import Tables
 from hybridlm.config.evaluation import EvaluationConfig, Reading
+from hybridlm.data.rows import Rows
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import LossInputs, Part
 from hybridlm.masks import Mask
@@ -29,6 +30,8 @@ from hybridlm.training.step import CHUNK, Batch
 from hybridlm.training.task import Task
 
 ALL_TARGETS = "all scored tokens"
+PLACES = ("document", "group", "language", "tokens", "positions")
+"""Columns of a batch that say where a token stands; they go beside its values."""
 UNIGRAM = "unigram"
 """The baseline column: what the training frequencies of ids alone say."""
 
@@ -51,7 +54,8 @@ class Column:
 
 @dataclasses.dataclass
 class Totals:
-    """Sums of one column: in nats and tokens by split group and label; by sample and label; bytes of the text scored."""
+    """Sums of one column: in nats and tokens by split group and label; by sample and label; bytes of the text scored.
+    Groups are numbered as in the column `group`; those of other splits have no tokens."""
 
     nats_NC: Float[np.ndarray, "N C"]
     tokens_NC: Int[np.ndarray, "N C"]
@@ -62,7 +66,7 @@ class Totals:
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """Attributes: columns, and their totals in the same order. labels: (family, label) of every C. tokens: one record array
-    per batch with the place, id and value of every token that is scored."""
+    per batch with the place, id, label of every family, and value under every column, of each scored token."""
 
     columns: tuple[Column, ...]
     totals: tuple[Totals, ...]
@@ -89,6 +93,21 @@ def columns(readings: Mapping[str, Reading]) -> tuple[Column, ...]:
 
 def _unigram_part(name: str) -> Part:
     return Part(name, ScoreKind.EXACT, "nothing: training frequencies alone")
+
+
+def batches(rows: Rows, config: EvaluationConfig) -> Iterator[dict[str, np.ndarray]]:
+    """The rows to read: all of them, or `config.rows` spread evenly over the split; the last batch is filled with padding."""
+    count = min(config.rows or len(rows), len(rows))
+    picked = np.arange(count) * len(rows) // count
+    for first in range(0, count, config.batch_rows):
+        columns = rows.read(picked[first : first + config.batch_rows])
+        missing = config.batch_rows - len(columns["tokens"])
+        yield {name: np.pad(column, ((0, missing), (0, 0))) for name, column in columns.items()}
+
+
+def batch_count(rows: Rows, config: EvaluationConfig) -> int:
+    """How many batches `batches` gives."""
+    return -(-min(config.rows or len(rows), len(rows)) // config.batch_rows)
 
 
 def scorer(task: Task, config: EvaluationConfig, also: Mask | None) -> Callable:
@@ -124,9 +143,9 @@ def _read(task: Task, name: str, reading: Reading, also, params, batch: Batch, l
             value_BT,
             is_counted_BT,
             parts=1,
-            labels=len(tasks.label_names(task.tables)),
+            categories=len(tasks.label_names(task.tables)),
         )
-        return value_BT, is_counted_BT, sums.total[0]
+        return value_BT, is_counted_BT, sums.total_PC[0]
 
     value_KBT, is_counted_KBT, sums_KC = jax.lax.map(one, jnp.arange(samples))
     return value_KBT.mean(0), is_counted_KBT.all(0), sums_KC
@@ -156,17 +175,15 @@ def evaluate(
     params: Any,
     batches: Iterable[dict[str, np.ndarray]],
     *,
-    groups: int,
     also: Mask | None = None,
     place: Callable[[dict[str, np.ndarray]], Batch] = jax.device_put,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Scores all batches. `groups` is one more than the largest value of the column `group`; `place` puts rows on devices;
-    `on_batch` hears how many batches are done, and may raise to stop."""
+    """Scores all batches. `place` puts rows on devices; `on_batch` hears how many batches are done, and may raise to stop."""
     score, tables = scorer(task, config, also), jax.device_put(task.tables)
     found = columns(config.readings)
     labels = tasks.label_names(task.tables)
-    totals = tuple(_empty(column, groups, len(labels)) for column in found)
+    totals = tuple(_empty(column, len(labels)) for column in found)
     tokens = []
     for done, (batch, (results, labels_MBT)) in enumerate(_ahead(score, params, tables, batches, place)):
         values = {name: jax.device_get(result) for name, result in results.items()}
@@ -188,9 +205,8 @@ def _ahead(score, params, tables, batches, place) -> Iterator:
         yield waiting
 
 
-def _empty(column: Column, groups: int, labels: int) -> Totals:
-    samples = max(column.samples, 1)
-    return Totals(np.zeros((groups, labels)), np.zeros((groups, labels), np.int64), np.zeros((samples, labels)))
+def _empty(column: Column, labels: int) -> Totals:
+    return Totals(np.zeros((0, labels)), np.zeros((0, labels), np.int64), np.zeros((max(column.samples, 1), labels)))
 
 
 def _unigram_values(task: Task, batch):
@@ -201,7 +217,10 @@ def _unigram_values(task: Task, batch):
 def _add(found, totals: tuple[Totals, ...], values, labels_MBT, batch, task: Task) -> dict[str, np.ndarray]:
     """Adds a batch to the totals in place; returns its tokens with the value of every column."""
     is_text_BT = (batch["segment_ids"] > 0) & (batch["positions"] > 0)
-    tokens = {name: batch[name][is_text_BT] for name in ("document", "group", "tokens", "positions") if name in batch}
+    tokens = {name: batch[name][is_text_BT] for name in PLACES if name in batch}
+    for number, family in enumerate(task.tables.families, 1):
+        # flat label 0 is "all", and each family's own labels begin at its offset
+        tokens[family.name] = labels_MBT[number][is_text_BT] - task.tables.offsets[number - 1] - 1
     for column, total in zip(found, totals, strict=True):
         value_BT, is_counted_BT, samples_KC = values[column.reading]
         if column.within:
@@ -216,8 +235,12 @@ def _add(found, totals: tuple[Totals, ...], values, labels_MBT, batch, task: Tas
 
 def _by_group(total: Totals, value_BT, is_counted_BT, labels_MBT, group_BT) -> None:
     """Adds values to their group and to one label of every family, in float64 and whole numbers."""
+    rows, labels = total.nats_NC.shape
+    more = max(int(group_BT.max()) + 1 - rows, 0)
+    total.nats_NC = np.pad(total.nats_NC, ((0, more), (0, 0)))
+    total.tokens_NC = np.pad(total.tokens_NC, ((0, more), (0, 0)))
     shape, value = total.nats_NC.shape, value_BT[is_counted_BT].astype(np.float64)
     for labels_BT in labels_MBT:
-        flat = group_BT[is_counted_BT] * shape[1] + labels_BT[is_counted_BT]
+        flat = group_BT[is_counted_BT] * labels + labels_BT[is_counted_BT]
         total.nats_NC += np.bincount(flat, value, minlength=total.nats_NC.size).reshape(shape)
         total.tokens_NC += np.bincount(flat, minlength=total.nats_NC.size).reshape(shape)

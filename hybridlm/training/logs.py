@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from hybridlm.scoring.sums import Accumulator, read, zeros
+from hybridlm.scoring.accumulator import Accumulator, empty, read
 from hybridlm.training.state import TrainState
 
 
@@ -29,9 +29,8 @@ class Snapshot:
 @jax.jit
 def take(state: TrainState) -> tuple[Snapshot, Accumulator]:
     """A copy of what is logged, and empty sums to go on with."""
-    shape = state.sums.shape
     copied = jax.tree.map(jnp.copy, Snapshot(state.sums, state.grad_norm, state.bad_in_row, state.bad))
-    return copied, zeros(*shape)
+    return copied, empty(*state.sums.rounded_PC.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +53,10 @@ class Log:
 
     def push(self, step: int, state: TrainState) -> TrainState:
         """Starts to copy the metrics of a step; returns the state with empty sums."""
-        snapshot, empty = take(state)
+        snapshot, cleared = take(state)
         jax.tree.map(lambda x: x.copy_to_host_async(), snapshot)
         self._waiting.append((step, snapshot))
-        return dataclasses.replace(state, sums=empty)
+        return dataclasses.replace(state, sums=cleared)
 
     def arrived(self, *, wait: bool = False) -> Iterator[Logged]:
         """Snapshots that are on the host by now, or all of them if told to wait."""

@@ -1,6 +1,5 @@
 """`evaluate`: a checkpoint, on its own, read by the function that training reports by."""
 
-import itertools
 from collections.abc import Mapping
 
 from etils import epath
@@ -19,6 +18,7 @@ from hybridlm.training import placement, reporting, workdir
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.compatibility import check_fingerprints
+from hybridlm.training.evaluation import batch_count, batches
 from hybridlm.training.evaluation import evaluate as read
 from hybridlm.training.progress import progress
 
@@ -47,14 +47,12 @@ def evaluate(
     shapes = tasks.abstract_params(task)
     params = checkpoints.restore_params(step, placement.abstract(shapes, shardings(shapes, mesh)))
     rows, config = prepared.rows(split), experiment.evaluation
-    batches = -(-min(config.rows or len(rows), len(rows)) // config.batch_rows)
-    with progress("reading", batches) as bar:
+    with progress("reading", batch_count(rows, config)) as bar:
         found = read(
             task,
             config,
             params,
-            itertools.islice(rows.batches(config.batch_rows), batches),
-            groups=prepared.manifest.splits[split].groups,
+            batches(rows, config),
             also=experiment.mask,
             place=placement.placer(mesh),
             on_batch=bar.update,

@@ -19,7 +19,7 @@ class Reporter(Protocol):
     """What a loop is handed."""
 
     def update(self, step: int, text: str = "") -> None:
-        """`step` of the total are done; `text` is shown beside, such as the loss and tokens per second."""
+        """`step` of the total are done; `text`, such as the loss, is shown beside until there is another."""
 
 
 @contextlib.contextmanager
@@ -53,7 +53,7 @@ class _Bar:
         self._task = bar.add_task(title, total=total, completed=start, text="")
 
     def update(self, step, text=""):
-        self._bar.update(self._task, completed=step, text=text)
+        self._bar.update(self._task, completed=step, **({"text": text} if text else {}))
 
 
 class _Lines:
@@ -61,15 +61,15 @@ class _Lines:
 
     def __init__(self, title, total, start, every):
         self._title, self._total, self._every = title, total, every
-        self._shown = start
+        self._shown, self._text = start, ""
         self._first = None
 
     def update(self, step, text=""):
         now = time.monotonic()
-        self._first = self._first or (step, now)
+        self._first, self._text = self._first or (step, now), text or self._text
         if step // self._every > self._shown // self._every or step == self._total:
             self._shown = step
-            parts = (f"{self._title} {step}/{self._total}", text, self._left(step, now))
+            parts = (f"{self._title} {step}/{self._total}", self._text, self._left(step, now))
             print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
     def _left(self, step, now):

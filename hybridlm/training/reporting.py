@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from hybridlm.models import size
 from hybridlm.reports import curves, export, html, terminal
 from hybridlm.reports.sample import Sample
 from hybridlm.reports.scores import Column, Row, Scores, save
-from hybridlm.scoring.intervals import interval
+from hybridlm.scoring.intervals import means
 from hybridlm.training import environment
 from hybridlm.training import evaluation as evaluations
 from hybridlm.training.evaluation import Evaluation, Totals
@@ -60,17 +60,25 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
     scores = of(facts, found)
     save(scores, directory / "scores.json")
     export.export(scores, directory / "scores.csv")
-    tokens = pd.concat([pd.DataFrame(batch) for batch in found.tokens], ignore_index=True)
+    tokens = token_table(facts.task, found)
     (directory / "tokens.parquet").write_bytes(tokens.to_parquet(index=False))
     html.write(
         scores,
         curves.read(metrics) if metrics.exists() else None,
         directory / "report.html",
         masks=masks(facts.experiment, facts.task, facts.row),
-        samples=_samples(facts, tokens),
+        samples=_samples(facts, scores.columns, tokens),
     )
     terminal.show(scores)
     print(f"\nreport: {directory / 'report.html'}")
+
+
+def token_table(task: Task, found: Evaluation) -> pd.DataFrame:
+    """One row per scored token: where it stands, its label in every family, and its value in nats under every column."""
+    table = pd.concat([pd.DataFrame(batch) for batch in found.tokens], ignore_index=True)
+    for family in task.tables.families:
+        table[family.name] = pd.Categorical.from_codes(table[family.name], family.labels)
+    return table
 
 
 def of(facts: Facts, found: Evaluation) -> Scores:
@@ -100,21 +108,24 @@ def _column(column: evaluations.Column, totals: Totals) -> Column:
 
 def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
     tokens_C = totals.tokens_NC.sum(0)
-    error_C = _sampling_error(totals, tokens_C) if column.samples else None
-    evaluation = facts.experiment.evaluation
-    found = interval(totals.nats_NC, totals.tokens_NC, draws=evaluation.draws, seed=evaluation.seed, error_C=error_C)
+    error_C = _sampling_error(totals, tokens_C) if column.samples else np.zeros(len(labels))
+    config = facts.experiment.evaluation
+    is_here_N = totals.tokens_NC[:, 0] > 0
+    found = means(
+        totals.nats_NC[is_here_N], totals.tokens_NC[is_here_N], seed=config.seed, draws=config.draws, monte_carlo_error_C=error_C
+    )
     for c, (family, label) in enumerate(labels):
         if tokens_C[c]:
             yield Row(
                 family=family,
                 label=label,
                 column=column.part.name,
-                mean=float(found.mean[c]),
-                low=_number(found.low[c]),
-                high=_number(found.high[c]),
-                standard_error_mc=None if error_C is None else float(error_C[c]),
+                mean=float(found.mean_C[c]),
+                low=_number(found.low_C[c]),
+                high=_number(found.high_C[c]),
+                standard_error_mc=float(error_C[c]) if column.samples else None,
                 tokens=int(tokens_C[c]),
-                groups=int(found.clusters[c]),
+                groups=int(found.clusters_C[c]),
             )
 
 
@@ -148,10 +159,9 @@ def _run(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _samples(facts: Facts, tokens: pd.DataFrame) -> list[Sample]:
+def _samples(facts: Facts, columns: Sequence[Column], tokens: pd.DataFrame) -> list[Sample]:
     """The beginnings of some documents from different groups, with what every token cost under each column."""
-    columns = [name for name in tokens.columns if name not in ("document", "group", "tokens", "positions")]
-    found = []
+    columns, found = [column.name for column in columns], []
     for document, piece in tokens.drop_duplicates(["document", "positions"]).groupby("document", sort=False):
         piece = piece.head(SAMPLE_TOKENS)
         if len(piece) >= 60 and len(found) < SAMPLES:

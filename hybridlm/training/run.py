@@ -1,14 +1,13 @@
 """`train`: from a config to a trained model and its report; every way out has its exit code."""
 
 import contextlib
-import itertools
 
 from etils import epath
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.training import distributed, loop, overview, reporting, workdir
-from hybridlm.training.evaluation import Evaluation, evaluate
+from hybridlm.training.evaluation import Evaluation, batch_count, batches, evaluate
 from hybridlm.training.progress import progress
 from hybridlm.training.session import Session, first_state, open_session
 from hybridlm.training.signals import Preemption
@@ -45,9 +44,7 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
 def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluation:
     """Reads the model on the held-out rows of the run."""
     config = session.experiment.evaluation
-    rows = min(config.rows or len(session.held_out), len(session.held_out))
-    batches = -(-rows // config.batch_rows)
-    with progress("reading held-out text", batches) as bar:
+    with progress("reading held-out text", batch_count(session.held_out, config)) as bar:
 
         def on_batch(done: int) -> None:
             bar.update(done)
@@ -58,8 +55,7 @@ def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluat
             session.task,
             config,
             state.params,
-            itertools.islice(session.held_out.batches(config.batch_rows), batches),
-            groups=session.groups,
+            batches(session.held_out, config),
             also=session.experiment.mask,
             place=session.place,
             on_batch=on_batch,

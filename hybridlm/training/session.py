@@ -34,7 +34,7 @@ from hybridlm.training.task import Task
 class Session:
     """Attributes:
     task, mesh, where (shardings of the state), take_step (state, batch, tables) -> state, place (rows onto the mesh).
-    stream: training batches. held_out: rows of the evaluation split, and groups: how many split groups they come from.
+    stream: training batches. held_out: rows of the evaluation split.
     tokenizer. checkpoints, and metadata: what every checkpoint says of itself.
     """
 
@@ -48,7 +48,6 @@ class Session:
     stream: TrainStream
     held_out: Rows
     tokenizer: Tokenizer
-    groups: int
     checkpoints: Checkpoints
     metadata: dict[str, Any]
 
@@ -86,7 +85,6 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         ),
         held_out=prepared.rows(experiment.evaluation.split),
         tokenizer=prepared.tokenizer,
-        groups=prepared.manifest.splits[experiment.evaluation.split].groups,
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
         metadata=_metadata(experiment, prepared),
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from hybridlm.scoring.sums import Accumulator, zeros
+from hybridlm.scoring.accumulator import Accumulator, empty
 
 
 @jax.tree_util.register_dataclass
@@ -38,7 +38,7 @@ def start(params: Any, optimizer: optax.GradientTransformation, parts: int, labe
         opt_state=optimizer.init(params),
         bad_in_row=jnp.zeros((), jnp.int32),
         bad=jnp.zeros((), jnp.int32),
-        sums=zeros(parts, labels),
+        sums=empty(parts, labels),
         grad_norm=jnp.zeros((), jnp.float32),
     )
 

@@ -15,8 +15,9 @@ from hybridlm.config.rows import allocate
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.objectives import mixture
 from hybridlm.objectives.text import from_batch
+from hybridlm.scoring.accumulator import add
 from hybridlm.scoring.nll import weighted_nll
-from hybridlm.scoring.sums import CategorySums, add, category_sums
+from hybridlm.scoring.sums import CategorySums, category_sums
 from hybridlm.training import task as tasks
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
@@ -76,7 +77,7 @@ def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: Lo
         inputs.score_weight_BT * nll_BT,
         is_counted_BT,
         parts=len(experiment.objectives),
-        labels=label_count(experiment, task),
+        categories=label_count(experiment, task),
     )
     return loss, sums
 

@@ -19,7 +19,7 @@ from hybridlm.facts.head import Head
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.models import decoder
 from hybridlm.objectives.text import Ids
-from hybridlm.scoring.unigram import unigram_nll
+from hybridlm.scoring.unigram import log_unigram, unigram_nll
 
 LABEL_COLUMNS = ("word_band", "language")
 """Columns of a batch that label families read, where the rows have them."""
@@ -31,7 +31,8 @@ class Task:
 
     Attributes:
       model: the network's shape. vocab_size: the tokenizer's. ids: the mask token and what is never predicted.
-      tables: label tables. unigram_V: NLL of each id under the training counts, in nats.
+      tables: label tables. unigram_V: NLL of each id under the training counts, in nats, and log_unigram_V the bias that
+        starts there.
       byte_lengths_V: bytes each id stands for.
     """
 
@@ -40,6 +41,7 @@ class Task:
     ids: Ids
     tables: Tables
     unigram_V: Float[np.ndarray, "V"]
+    log_unigram_V: Float[np.ndarray, "V"]
     byte_lengths_V: Int[np.ndarray, "V"]
 
 
@@ -54,6 +56,7 @@ def make(experiment: Experiment, vocabulary: Vocabulary) -> Task:
     )
     never = (tokenizer.pad, tokenizer.bos, tokenizer.mask)
     special = {"pad": tokenizer.pad, "bos": tokenizer.bos, "eos": tokenizer.eos, "mask": tokenizer.mask}
+    predictable = np.setdiff1d(np.arange(size), never)
     columns = LABEL_COLUMNS if vocabulary.domains else ("word_band",)
     return Task(
         model=model,
@@ -62,7 +65,8 @@ def make(experiment: Experiment, vocabulary: Vocabulary) -> Task:
         tables=build(
             tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains, columns=columns
         ),
-        unigram_V=np.asarray(unigram_nll(vocabulary.counts_V, [n for n in range(size) if n not in never])),
+        unigram_V=unigram_nll(vocabulary.counts_V, predictable),
+        log_unigram_V=log_unigram(vocabulary.counts_V, predictable),
         byte_lengths_V=np.asarray(tokenizer.byte_lengths),
     )
 
@@ -71,9 +75,8 @@ def init(task: Task, key: Array) -> dict:
     """Fresh parameters; a bias on the logits starts at the log unigram, so that learning starts from the baseline."""
     params = decoder.init(task.model, task.vocab_size, key)
     if task.model.head_bias:
-        bias_V = np.zeros(params["head"]["bias"].shape, np.float32)
-        bias_V[: task.vocab_size] = np.where(np.isfinite(task.unigram_V), -task.unigram_V, 0.0)
-        params["head"]["bias"] = jnp.asarray(bias_V)
+        padding = params["head"]["bias"].size - task.vocab_size
+        params["head"]["bias"] = jnp.pad(jnp.asarray(task.log_unigram_V), (0, padding))
     return params
 
 

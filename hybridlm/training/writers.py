@@ -23,8 +23,8 @@ from hybridlm.config.errors import require
 from hybridlm.training import durable
 from hybridlm.training.environment import is_primary
 
-CATEGORY = "category"
-"""Part of a metric's path that marks it as one of a breakdown, `train/category/syntax/keyword`, and no headline."""
+CATEGORIES = "nll/"
+"""How the names of category metrics begin: `nll/ar/bracket/open`. They are no headlines."""
 HEADLINES = 24
 """How many scalars TensorBoard shows: past that, nobody looks."""
 
@@ -71,7 +71,7 @@ class Writers:
 
 def is_headline(name: str) -> bool:
     """Whether a metric is about the whole run rather than one category of tokens."""
-    return CATEGORY not in name.split("/")
+    return not name.startswith(CATEGORIES)
 
 
 class _JsonLines:

@@ -49,6 +49,7 @@ BY_TOKEN = {
         b"(": "other",
         b"/": "other",
         b"+=": "none",
+        b" !=": "none",
         b"'s": "none",
         b" def": "none",
         b"\xe2\x82": "none",

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 
+import pytest
 from rich.console import Console
 
 from hybridlm.reports.terminal import show
@@ -55,9 +56,12 @@ def test_every_column_says_what_it_saw_and_scored(scores):
     assert "suffix: on suffix targets; sees the prefix, then earlier tokens." in text
 
 
-def test_a_narrow_terminal_loses_no_number(scores):
-    text = printed(scores, width=70)
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_gets_more_tables_and_loses_nothing(scores, width):
+    text = printed(scores, width)
     assert all(f"{row.mean:.3f}" in text for row in scores.rows)
+    assert text.count("nats per token") == {60: 5, 80: 3, 100: 2}[width]
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_an_interval_that_does_not_exist_is_not_invented(scores):

@@ -249,7 +249,9 @@ def test_a_reader_changes_nothing_under_a_running_trainer(directory):
     (directory / "30.saving").touch()
     (directory / "40.orbax-checkpoint-tmp").mkdir()
     before = files(directory)
-    assert Checkpoints(directory, read_only=True).latest_valid() == 10
+    reader = Checkpoints(directory, read_only=True)
+    assert reader.steps() == [10, 20], "30 is still being saved"
+    assert reader.latest_valid() == 10
     assert files(directory) == before
 
 

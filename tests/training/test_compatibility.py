@@ -17,8 +17,8 @@ def test_other_fingerprints_are_shown_beside_the_stored_ones():
     with pytest.raises(ConfigError) as refusal:
         check_fingerprints(STORED, STORED | {"tokenizer": "sha256:99", "order": "seed 1"}, step=3)
     assert str(refusal.value) == (
-        "checkpoint 3 was made with another tokenizer and order, so its weights mean something else here; name the same "
-        "files again, or start afresh in a new --workdir:\n"
+        "checkpoint 3 was made with another tokenizer and order, so its weights mean something else here; name the "
+        "same files again, or start afresh in a new --workdir:\n"
         "  tokenizer: stored sha256:ab, now sha256:99\n"
         "  order: stored nothing, now seed 1"
     )

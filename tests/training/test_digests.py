@@ -41,6 +41,12 @@ def test_an_untouched_directory_is_whole_and_may_be_moved(sealed):
     assert digests.is_sealed(moved)
 
 
+def test_a_directory_sealed_again_is_whole_with_its_new_content(sealed):
+    (sealed / "one").write_text("more")
+    digests.seal(sealed)
+    assert digests.damage(sealed) == []
+
+
 def test_a_flipped_bit_anywhere_is_found_and_named(sealed):
     random = np.random.default_rng(1)
     for path in files(sealed):

@@ -1,6 +1,7 @@
 """A log gets few, complete lines; a terminal gets a bar; other processes get nothing."""
 
 import io
+import re
 import sys
 import time
 
@@ -30,6 +31,17 @@ def test_lines_say_how_far_and_how_long(capsys, clock):
     ]
 
 
+def test_a_text_stays_until_there_is_another(capsys, clock):
+    with progress("train", 3) as bar:
+        for step, text in enumerate(["", "loss 4.0", ""], 1):
+            bar.update(step, text)
+    assert capsys.readouterr().err.splitlines() == [
+        "train 1/3",
+        "train 2/3  loss 4.0  0:00:00 left",
+        "train 3/3  loss 4.0",
+    ]
+
+
 def test_a_line_each_so_many_steps_however_the_loop_strides(capsys):
     with progress("prepare", 25, every=10) as bar:
         for step in range(3, 26, 3):
@@ -46,9 +58,11 @@ def test_a_terminal_gets_a_bar_with_time_left(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with progress("evaluate", 8) as bar:
-        bar.update(8, "bits 1.2")
-    last = terminal.getvalue().splitlines()[-1]
-    assert "evaluate" in last and "8/8" in last and "bits 1.2" in last and "0:00:00 left" in last
+        bar.update(7, "bits 1.2")
+        bar.update(8)
+    drawn = [re.sub(r"\x1b\[[0-9;?]*\w", "", line).split() for line in terminal.getvalue().splitlines()]
+    last = [words for words in drawn if words][-1]
+    assert last[0] == "evaluate" and last[2:] == ["8/8", "bits", "1.2", "0:00:00", "left"]
 
 
 def test_other_processes_are_silent(capsys, monkeypatch):

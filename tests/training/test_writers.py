@@ -66,7 +66,7 @@ def test_a_run_from_scratch_starts_the_file_anew(tmp_path):
 
 
 def test_tensorboard_shows_headlines_and_the_file_has_all(tmp_path):
-    values = {"train/loss": 1.5, "train/category/syntax/keyword": 0.5}
+    values = {"train/loss": 1.5, "nll/ar/bracket/open": 0.5}
     write(tmp_path, [10], values)
     assert scalars(tmp_path) == {(10, "train/loss"): 1.5}
     assert lines(tmp_path) == [{"step": 10, **values}]
@@ -128,7 +128,7 @@ def wandb(monkeypatch):
 
 def test_weights_and_biases_gets_everything_under_one_run_for_all_restarts(tmp_path, wandb):
     for resume_step in (None, 1):
-        values = {"train/loss": 1.0, "train/category/a/b": 2.0}
+        values = {"train/loss": 1.0, "nll/ar/case/upper": 2.0}
         write(tmp_path, [2], values, wandb_project="project", resume_step=resume_step)
     first, *_, second, logged, finish = wandb.told
     assert first == second

@@ -1,0 +1,122 @@
+"""What holds for every objective, whatever it predicts."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hybridlm import masks
+from hybridlm.config import objective as named
+from hybridlm.facts.head import Head
+from hybridlm.facts.tokens import as_dict
+from hybridlm.masks import materialize
+from hybridlm.objectives import single
+from hybridlm.objectives.text import from_batch
+from hybridlm.scoring.nll import weighted_nll
+
+
+def test_no_named_objective_is_left_out_of_these_tests(objectives):
+    functions = inspect.getmembers(named, inspect.isfunction)
+    constructors = {name for name, function in functions if function.__annotations__["return"] is named.Objective}
+    assert {name.split()[0] for name in objectives} == constructors
+
+
+def test_every_counted_token_is_a_target_once_and_the_others_never(draw, objective, batch):
+    inputs = draw(objective)
+    places = np.asarray(inputs.target_index_BT)
+    counted = places[places >= 0]
+    assert len(set(counted)) == len(counted) > 0
+    np.testing.assert_array_equal(np.asarray(inputs.targets_BT)[places >= 0], batch["tokens"].reshape(-1)[counted])
+    is_text = (batch["segment_ids"] > 0) & (batch["positions"] > 0)
+    assert is_text.reshape(-1)[counted].all(), "BOS or padding is a target"
+    assert not np.any(np.asarray(inputs.targets_BT)[places < 0])
+
+
+def test_bos_and_padding_are_never_corrupted(draw, objective, batch):
+    noisy = np.asarray(draw(objective).inputs_BT)[:, -batch["tokens"].shape[1] :]
+    untouchable = (batch["segment_ids"] == 0) | (batch["positions"] == 0)
+    np.testing.assert_array_equal(noisy[untouchable], batch["tokens"][untouchable])
+
+
+def test_weights_are_finite_and_lie_on_targets_alone(draw, objective):
+    inputs = draw(objective)
+    train, score = np.asarray(inputs.train_weight_BT), np.asarray(inputs.score_weight_BT)
+    assert np.isfinite(train).all()
+    assert np.isfinite(score).all()
+    assert np.all(score >= 0)
+    assert not np.any(score[np.asarray(inputs.target_index_BT) < 0])
+    np.testing.assert_array_equal(train > 0, score > 0)
+
+
+def test_noise_lies_between_clean_and_all_masked(draw, objective):
+    noise = np.asarray(draw(objective).noise_BT)
+    assert np.all((noise >= 0) & (noise <= 1))
+    assert (noise.max() == 0) == (objective.corruption == "none")
+
+
+def test_only_weighted_positions_get_a_gradient(draw, objective, ids):
+    inputs = draw(objective)
+    random = np.random.default_rng(0)
+    hidden_BTD = jnp.asarray(random.normal(size=(*inputs.inputs_BT.shape, 3)), jnp.float32)
+    head = Head(jnp.asarray(random.normal(size=(ids.size, 3)), jnp.float32))
+
+    def loss(hidden_BTD):
+        return weighted_nll(
+            hidden_BTD, head, inputs.targets_BT, inputs.train_weight_BT, chunk=96, dense=inputs.dense
+        )[0]
+
+    gradient = np.abs(jax.grad(loss)(hidden_BTD)).max(-1)
+    np.testing.assert_array_equal(gradient > 0, np.asarray(inputs.train_weight_BT) > 0)
+
+
+def test_what_stands_under_padding_changes_nothing(objective, batch, ids):
+    def built(tokens_under_padding, positions_under_padding):
+        is_padding = batch["segment_ids"] == 0
+        changed = batch | {
+            "tokens": np.where(is_padding, tokens_under_padding, batch["tokens"]),
+            "positions": np.where(is_padding, positions_under_padding, batch["positions"]),
+        }
+        changed = from_batch({name: jnp.asarray(column) for name, column in changed.items()})
+        return single.build("one", objective, changed, ids, jax.random.key(0))
+
+    one, other = draw(objective), built(17, np.arange(batch["tokens"].shape[1]))
+    for name in ("targets_BT", "target_index_BT", "train_weight_BT", "score_weight_BT"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    is_valid = np.asarray(one.facts.valid) == 1
+    np.testing.assert_array_equal(np.asarray(one.inputs_BT)[is_valid], np.asarray(other.inputs_BT)[is_valid])
+    both = is_valid[:, :, None] & is_valid[:, None, :]
+    sees = [np.asarray(materialize(inputs.mask, inputs.facts)) for inputs in (one, other)]
+    np.testing.assert_array_equal(sees[0] & both, sees[1] & both)
+
+
+def test_the_same_key_draws_the_same_and_another_key_another(objective, text, ids):
+    def built(seed):
+        return jax.tree.leaves(single.build("one", objective, text, ids, jax.random.key(seed)))
+
+    first, again, other = built(0), built(0), built(1)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    is_random = objective.corruption in ("absorbing", "masked_lm") or objective.layout == "prefix"
+    assert is_random != all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_named_mask_shows_what_the_one_rule_shows(draw, objective):
+    inputs = draw(objective)
+    if objective.across_documents:
+        assert inputs.mask == masks.causal()
+        return
+    rule = materialize(masks.unified(), inputs.facts)
+    np.testing.assert_array_equal(materialize(inputs.mask, inputs.facts), rule)
+    assert set(inputs.mask.facts) <= set(as_dict(inputs.facts))
+
+
+def test_weights_sum_to_one_in_expectation(objective, text, ids):
+    def total(key):
+        return single.build("one", objective, text, ids, key).train_weight_BT.sum()
+
+    totals = np.asarray(jax.vmap(total)(jax.random.split(jax.random.key(0), 2000)))
+    if objective.corruption in ("none", "all"):
+        np.testing.assert_allclose(totals, 1, rtol=1e-5)
+    else:
+        assert totals.std() > 0
+        assert abs(totals.mean() - 1) < 4 * totals.std() / len(totals) ** 0.5
