@@ -3,13 +3,13 @@
 A source yields `Document`s and `Dropped`s in an order that never changes. Whatever else can do that can be a source.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import pathlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import pyarrow
 from etils import epath
@@ -44,7 +44,10 @@ def read(source: str, on_bad_text: str) -> Iterator[Document | Dropped]:
         yield from embedded.read()
         return
     for file in files(source):
-        yield from (_json_lines if file.plain_name.endswith(".jsonl") else _text)(file, on_bad_text)
+        try:
+            yield from (_json_lines if file.plain_name.endswith(".jsonl") else _text)(file, on_bad_text)
+        except OSError as error:
+            raise OSError(f"{file.path} cannot be read to its end ({error}); copy or download it again.") from error
 
 
 def exists(source: str) -> bool:
@@ -167,32 +170,11 @@ def _bad_text(dropped: Dropped, on_bad_text: str) -> Dropped:
     return dropped
 
 
-def _opened(file: SourceFile) -> BinaryIO:
-    stream = file.path.open("rb")
-    if not file.name.endswith(".zst"):
-        return stream
-    return io.BufferedReader(_Zstandard(stream, str(file.path)), 1 << 20)
-
-
-class _Zstandard(io.RawIOBase):
-    """A decompressed stream that names its file when the file is damaged or cut short."""
-
-    def __init__(self, stream: BinaryIO, path: str):
-        self._stream = pyarrow.CompressedInputStream(pyarrow.PythonFile(stream), "zstd")
-        self._path = path
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer) -> int:
-        """Fills the buffer; raises OSError naming the file."""
-        try:
-            return self._stream.readinto(buffer)
-        except OSError as error:
-            raise OSError(f"{self._path} is damaged or cut short: {error}; copy or download it again.") from error
-
-    def close(self) -> None:
-        """Closes the file below as well."""
-        self._stream.close()
-        super().close()
+@contextlib.contextmanager
+def _opened(file: SourceFile) -> Iterator[io.IOBase]:
+    with file.path.open("rb") as stream:
+        if not file.name.endswith(".zst"):
+            yield stream
+            return
+        with pyarrow.CompressedInputStream(stream, "zstd") as plain:
+            yield io.BufferedReader(plain, 1 << 20)

@@ -41,7 +41,7 @@ def save_vocabulary(vocabulary: Vocabulary, directory: epath.PathLike) -> dict[s
     with (directory / COUNTS).open("wb") as stream:
         np.save(stream, vocabulary.counts_V)
     words = sorted(vocabulary.word_ranks, key=vocabulary.word_ranks.__getitem__)
-    (directory / WORDS).write_bytes(_compressed("\n".join(words)))
+    (directory / WORDS).write_bytes(pyarrow.compress("\n".join(words).encode(), "zstd", asbytes=True))
     (directory / DOMAINS).write_text(json.dumps(vocabulary.domains, ensure_ascii=False))
     return {name: sha256(directory / name) for name in (vocabulary.tokenizer.file_name, COUNTS, WORDS, DOMAINS)}
 
@@ -70,13 +70,6 @@ def check_files(directory: epath.Path, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         if not (directory / name).exists() or sha256(directory / name) != expected:
             raise DamagedData(directory / name, "it is missing, or its SHA-256 is not the one recorded in the manifest")
-
-
-def _compressed(text: str) -> bytes:
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(text.encode())
-    return sink.getvalue().to_pybytes()
 
 
 def _text(compressed: bytes) -> str:

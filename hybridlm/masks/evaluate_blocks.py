@@ -1,10 +1,9 @@
 """Says of every block of queries x keys whether it is empty, partial or full, without looking at single pairs.
 
-Each fact is summed up as its (min, max) over the clean, the noisy and the padding tokens of a block; the expression is
-then read on intervals with three-valued logic. The answer is always sound: a block called empty holds no visible pair,
-a block called full no hidden one. It costs O(T + blocks^2) and runs inside jit on traced facts. It is exact where facts
-are monotone along a stream, unless different pairs of one block meet the two sides of an &; there "partial" costs speed,
-never correctness.
+Each fact is summed up as its (min, max) over a block, and the expression is read on intervals with three-valued logic.
+The answer is always sound: a block called empty holds no visible pair, a block called full no hidden one. It costs
+O(T + blocks^2) and runs inside jit on traced facts. It is exact where facts are monotone along a stream, unless
+different pairs of a block meet the two sides of an &; there, "partial" costs speed, never correctness.
 """
 
 import functools
@@ -81,14 +80,14 @@ def computed_fraction(
 class _Side:
     """The queries or the keys in blocks, on the axes (q group, k group, B, q block, k block).
 
-    The groups are the clean, the noisy and the padding tokens of a block: summed up together, a block at the end of a
-    row or at the seam of two streams would seem to touch everything between their facts.
+    The groups are the tokens of even streams, of odd streams, and padding: summed up together, a block at the seam of
+    two streams or at the end of a row would seem to touch everything between their facts.
     """
 
     def __init__(self, facts: TokenFacts, block: int, axes: tuple[int, int, int]):
         self.facts, self.block = facts, block
         self._others = tuple({0, 1, 2, 3, 4} - set(axes))
-        group = jnp.where(self._tiles("valid") == 1, jnp.minimum(self._tiles("stream"), 1), 2)
+        group = jnp.where(self._tiles("valid") == 1, self._tiles("stream") % 2, 2)
         self._is_member = group == jnp.arange(3)[:, None, None, None]
         self.is_there = jnp.expand_dims(self._is_member.any(-1), self._others)
 

@@ -39,8 +39,8 @@ def vocabulary_reductions(
     """Reductions of every token's logits, about `chunk` tokens at a time (at least one column of the leading axes).
 
     Ids and `f_arguments` broadcast to the tokens, so that several experts [G, B, T, D] share targets [B, T].
-    `f(log_p_V, *arguments)` returns one number per id from its log-probabilities and this token's arguments; ids that
-    are never predicted are left out of the sum.
+    `f(log_p, *arguments)` works elementwise on log-probabilities [..., V] and arguments [..., 1]; ids that are never
+    predicted are left out of its sum.
     """
     tokens = hidden.shape[:-1]
     columns = max(1, chunk // max(1, math.prod(tokens[:-1])))
@@ -77,15 +77,14 @@ def _reduce(logits_V, head, targets, inputs, f, f_arguments) -> Reductions:
     )
 
 
-def pick(logits: Float[Array, "*N V"], ids: Int[Array, "*N"]) -> Float[Array, "*N"]:
+def pick(logits_V: Float[Array, "*N V"], ids: Int[Array, "*N"]) -> Float[Array, "*N"]:
     """The logit of one id per token; a comparison, not a gather, so that V may be cut over devices."""
-    is_id = jnp.arange(logits.shape[-1]) == ids[..., None]
-    return jnp.sum(jnp.where(is_id, logits, 0), axis=-1)
+    is_id_V = jnp.arange(logits_V.shape[-1]) == ids[..., None]
+    return jnp.sum(jnp.where(is_id_V, logits_V, 0), axis=-1)
 
 
-def _sum_f(f, log_p, head, arguments):
-    if head.never_V is None:
-        return f(log_p, *(x[..., None] for x in arguments)).sum(-1)
-    # f sees a harmless number in place of an impossible id, or the gradient of f there could turn the sum into NaN.
-    terms = f(jnp.where(head.never_V, 0, log_p), *(x[..., None] for x in arguments))
-    return jnp.where(head.never_V, 0, terms).sum(-1)
+def _sum_f(f, log_p_V, head, arguments):
+    is_never_V = jnp.zeros(log_p_V.shape[-1], bool) if head.never_V is None else head.never_V
+    # f sees a harmless number in place of an impossible id, or its gradient there could turn the sum's into NaN.
+    terms_V = f(jnp.where(is_never_V, 0, log_p_V), *(x[..., None] for x in arguments))
+    return jnp.where(is_never_V, 0, terms_V).sum(-1)

@@ -21,6 +21,7 @@ from hybridlm.training.compatibility import check_fingerprints
 from hybridlm.training.evaluation import batch_count, batches
 from hybridlm.training.evaluation import evaluate as read
 from hybridlm.training.progress import progress
+from hybridlm.training.session import task_of
 
 OVERRIDABLE = ("evaluation.", "mesh.", "model.attention_backend", "data.prepared", "data.sources")
 """What may be changed about a trained model: how it is read, not what it is."""
@@ -42,7 +43,7 @@ def evaluate(
     if not data:
         fingerprints["data"] = prepared.manifest.fingerprint
     check_fingerprints(metadata["fingerprints"], fingerprints, step=step)
-    task = tasks.make(experiment, prepared.vocabulary)
+    task = task_of(experiment, prepared.vocabulary)
     mesh = meshes.make(experiment.mesh)
     shapes = tasks.abstract_params(task)
     params = checkpoints.restore_params(step, placement.abstract(shapes, shardings(shapes, mesh)))

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybridlm import attention
+from hybridlm.config.model import ModelConfig
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.masks import materialize
 from hybridlm.models import size
@@ -18,7 +19,7 @@ from hybridlm.training.step import draw
 def show(session: Session, state: TrainState) -> float:
     """Prints the overview on the first process; returns the floating-point operations of a step."""
     inputs = _first_inputs(session)
-    flops = step_flops(session, inputs)
+    flops = step_flops(session.experiment.model, session.task.vocab_size, inputs, mean_visible(inputs))
     if environment.is_primary():
         console = Console(stderr=True)
         console.print(_parameters(state.params))
@@ -33,24 +34,22 @@ def _first_inputs(session: Session) -> LossInputs:
     return jax.jit(lambda batch: draw(session.experiment, session.task, batch, key))(batch)
 
 
-def step_flops(session: Session, inputs: LossInputs) -> float:
+def step_flops(model: ModelConfig, vocab_size: int, inputs: LossInputs, visible: float) -> float:
     """Operations of a step: layers for every position, attention by the mask's own density, the head for targets alone."""
-    model, task = session.experiment.model, session.task
     positions = inputs.inputs_BT.size
     targets = positions if inputs.dense else int((inputs.train_weight_BT != 0).sum())
-    per_token = size.flops_per_token(model, task.vocab_size, float(_visible(inputs)))
-    head = 6 * model.padded_vocab(task.vocab_size) * model.width
-    return positions * per_token - (positions - targets) * head
+    head = 6 * model.padded_vocab(vocab_size) * model.width
+    return positions * size.flops_per_token(model, vocab_size, visible) - (positions - targets) * head
 
 
-def _visible(inputs: LossInputs) -> jax.Array:
+def mean_visible(inputs: LossInputs) -> float:
     """Mean number of keys a query sees, counted row by row so that no batch of dense masks exists."""
 
     def one(facts):
         row = jax.tree.map(lambda column: column[None], facts)
         return materialize(inputs.mask, row).sum(dtype=jnp.float32)
 
-    return jax.jit(lambda facts: jax.lax.map(one, facts).sum() / inputs.inputs_BT.size)(inputs.facts)
+    return float(jax.jit(lambda facts: jax.lax.map(one, facts).sum())(inputs.facts)) / inputs.inputs_BT.size
 
 
 def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float):

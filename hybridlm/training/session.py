@@ -17,7 +17,7 @@ from hybridlm.data.prepare import prepare
 from hybridlm.data.rows import Rows
 from hybridlm.data.stream import TrainStream
 from hybridlm.data.tokenizer import Tokenizer
-from hybridlm.data.vocabulary import save_vocabulary
+from hybridlm.data.vocabulary import Vocabulary, save_vocabulary
 from hybridlm.sharding import mesh as meshes
 from hybridlm.sharding.rules import constrain
 from hybridlm.training import optimizers, placement, workdir
@@ -61,7 +61,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         experiment.data, experiment.data.prepared or directory / workdir.DATA, seed=experiment.seed
     )
     save_vocabulary(prepared.vocabulary, directory / workdir.VOCABULARY)
-    task = tasks.make(experiment, prepared.vocabulary)
+    task = task_of(experiment, prepared.vocabulary)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, task, optimizer)
     where = placement.of_state(jax.eval_shape(new_state), mesh)
@@ -88,6 +88,13 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
         metadata=_metadata(experiment, prepared),
     )
+
+
+def task_of(experiment: Experiment, vocabulary: Vocabulary) -> Task:
+    """The task of an experiment on prepared text."""
+    tokenizer = vocabulary.tokenizer
+    special = {name: getattr(tokenizer, name) for name in ("pad", "bos", "eos", "mask")}
+    return tasks.make(experiment, tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains)
 
 
 def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:

@@ -1,7 +1,7 @@
 """What training and evaluation share: the network with its attention and head, the ids, and the labels of tokens."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,6 @@ from hybridlm.categories.tables import Tables, build, flat_labels
 from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.model import ModelConfig
-from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.facts.head import Head
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.models import decoder
@@ -45,29 +44,32 @@ class Task:
     byte_lengths_V: Int[np.ndarray, "V"]
 
 
-def make(experiment: Experiment, vocabulary: Vocabulary) -> Task:
-    """The task of an experiment on a vocabulary; refused where the model's vocabulary is not the tokenizer's."""
-    tokenizer, model = vocabulary.tokenizer, experiment.model
-    size = tokenizer.vocab_size
+def make(
+    experiment: Experiment,
+    token_bytes: Sequence[bytes],
+    counts_V: Int[np.ndarray, "V"],
+    special: Mapping[str, int],
+    domains: Sequence[str] = (),
+) -> Task:
+    """The task of an experiment on a vocabulary, given as the bytes and the training count of every id, the ids of "pad",
+    "bos", "eos" and "mask", and the names of domains. Refused where the model's vocabulary is another one."""
+    size, model = len(token_bytes), experiment.model
     require(
         model.vocab_size in (0, size),
         f"model.vocab_size={model.vocab_size} is not the tokenizer's vocabulary of {size} ids, so some ids would have no "
         "embedding or never occur; leave model.vocab_size at 0, and pad with model.vocab_multiple.",
     )
-    never = (tokenizer.pad, tokenizer.bos, tokenizer.mask)
-    special = {"pad": tokenizer.pad, "bos": tokenizer.bos, "eos": tokenizer.eos, "mask": tokenizer.mask}
+    never = (special["pad"], special["bos"], special["mask"])
     predictable = np.setdiff1d(np.arange(size), never)
-    columns = LABEL_COLUMNS if vocabulary.domains else ("word_band",)
+    columns = LABEL_COLUMNS if domains else ("word_band",)
     return Task(
         model=model,
         vocab_size=size,
-        ids=Ids(mask=tokenizer.mask, never=never, size=size),
-        tables=build(
-            tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains, columns=columns
-        ),
-        unigram_V=unigram_nll(vocabulary.counts_V, predictable),
-        log_unigram_V=log_unigram(vocabulary.counts_V, predictable),
-        byte_lengths_V=np.asarray(tokenizer.byte_lengths),
+        ids=Ids(mask=special["mask"], never=never, size=size),
+        tables=build(token_bytes, counts_V, special, domains, columns=columns),
+        unigram_V=unigram_nll(counts_V, predictable),
+        log_unigram_V=log_unigram(counts_V, predictable),
+        byte_lengths_V=np.array([len(token) for token in token_bytes]),
     )
 
 

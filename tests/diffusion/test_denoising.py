@@ -5,7 +5,7 @@ import pytest
 
 from hybridlm.diffusion import denoising, schedules
 
-MASK, V, DRAWS = 2, 4, 20_000
+MASK, V, DRAWS = 2, 4, 10_000
 NOISY_BT = jnp.array([[MASK, 0, MASK, 3, MASK]])
 LOGITS_BTV = jnp.array(np.random.default_rng(0).normal(size=(1, 5, V)), jnp.float32)
 COSINE = schedules.from_name("cosine")

@@ -7,7 +7,7 @@ from hybridlm.diffusion.times import low_discrepancy
 
 
 @settings(max_examples=12)
-@given(seed=st.integers(0, 2**31), shape=st.sampled_from([(1,), (7,), (4, 3), (2, 5, 3), (64, 16)]))
+@given(seed=st.integers(0, 2**31), shape=st.sampled_from([(1,), (2, 5, 3), (64, 16)]))
 def test_every_bin_gets_exactly_one_time(seed, shape):
     t = np.asarray(low_discrepancy(jax.random.key(seed), shape))
     edges = np.arange(t.size + 1) / t.size

@@ -63,45 +63,44 @@ def test_the_documentation_shows_the_same_picture(name):
 
 
 def test_arguments_and_facts_say_the_same(row):
-    facts = row([9], T=9, block=4, prefix_length=[4])
+    facts = row([6], T=6, block=4, prefix_length=[4])
     same(masks.prefix(4), masks.prefix(), facts)
     same(masks.block_causal(4), masks.block_causal(), facts)
 
 
 def test_limits(row):
-    facts = row([9], T=9)
-    same(masks.window(8, 8), masks.bidirectional(), facts)
-    same(masks.window(8), masks.causal(), facts)
+    facts = row([6], T=6)
+    same(masks.window(5, 5), masks.bidirectional(), facts)
+    same(masks.window(5), masks.causal(), facts)
     same(masks.chunk(1), masks.window(0), facts)
-    same(masks.chunk(9), masks.bidirectional(), facts)
+    same(masks.chunk(6), masks.bidirectional(), facts)
     same(masks.block_causal(1), masks.causal(), facts)
-    same(masks.block_causal(9), masks.bidirectional(), facts)
-    same(masks.strided(9), masks.window(0), facts)
+    same(masks.block_causal(6), masks.bidirectional(), facts)
+    same(masks.strided(6), masks.window(0), facts)
     same(masks.prefix(0), ~masks.bidirectional(), facts)
 
 
 def test_a_window_counts_the_other_tokens(row):
-    sees = dense(masks.causal() & masks.window(3), row([9], T=9))
-    np.testing.assert_array_equal(sees.sum(1), [1, 2, 3, 4, 4, 4, 4, 4, 4])
+    sees = dense(masks.causal() & masks.window(3), row([6], T=6))
+    np.testing.assert_array_equal(sees.sum(1), [1, 2, 3, 4, 4, 4])
 
 
 def test_packed_documents_are_separate_sequences(row):
     mask = masks.causal() & masks.window(2) & masks.same_segment() & masks.valid()
-    packed = dense(mask, row([5, 3], T=10))
-    alone = {length: dense(mask, row([length], T=length)) for length in (5, 3)}
-    expected = np.zeros((10, 10), bool)
-    expected[:5, :5], expected[5:8, 5:8] = alone[5], alone[3]
-    np.testing.assert_array_equal(packed, expected)
+    first, second = dense(mask, row([3], T=6)), dense(mask, row([2], T=6))
+    expected = np.zeros((6, 6), bool)
+    expected[:3, :3], expected[3:5, 3:5] = first[:3, :3], second[:2, :2]
+    np.testing.assert_array_equal(dense(mask, row([3, 2], T=6)), expected)
 
 
 def test_dense_takes_an_array_or_a_function(row):
-    array = np.random.default_rng(0).random((9, 9)) < 0.5
-    facts = row([9], T=9)
+    array = np.random.default_rng(0).random((6, 6)) < 0.5
+    facts = row([6], T=6)
     np.testing.assert_array_equal(dense(masks.dense(array), facts), array)
     assert masks.dense(array) == masks.dense(array.copy())
     assert masks.dense(array) != masks.dense(~array)
     parity = masks.dense(lambda q, k: (q.position * k.position) % 2 == 1)
-    odd = np.arange(9) % 2 == 1
+    odd = np.arange(6) % 2 == 1
     np.testing.assert_array_equal(dense(parity & masks.causal(), facts), np.tril(odd[:, None] & odd))
 
 
@@ -131,7 +130,7 @@ def within(mask):
     return mask & masks.same_segment() & masks.valid()
 
 
-LENGTHS, PREFIXES = [7, 5, 1, 4], np.array([3, 0, 1, 4])
+LENGTHS, PREFIXES = [4, 3, 1, 2], np.array([2, 0, 1, 2])
 PREFIX_LM = masks.causal() | masks.prefix()
 
 
@@ -145,25 +144,25 @@ def prefix_blocks(lengths, prefixes, T):
 
 
 def test_unified_is_causal_where_every_token_is_a_block(row):
-    same(masks.unified(), within(masks.causal()), row(LENGTHS, T=20))
+    same(masks.unified(), within(masks.causal()), row(LENGTHS, T=12))
 
 
 def test_unified_is_bidirectional_where_a_document_is_a_block(row):
-    same(masks.unified(), within(masks.bidirectional()), row(LENGTHS, T=20, block=20))
+    same(masks.unified(), within(masks.bidirectional()), row(LENGTHS, T=12, block=12))
 
 
 def test_unified_is_prefix_lm_where_the_prefix_is_a_block(row):
     prefixes = [PREFIXES, np.zeros(4, int), np.array(LENGTHS)]
     facts = tokens.concatenate(
-        [row(LENGTHS, T=20, block_ids=prefix_blocks(LENGTHS, n, 20), prefix_length=n) for n in prefixes], axis=0
+        [row(LENGTHS, T=12, block_ids=prefix_blocks(LENGTHS, n, 12), prefix_length=n) for n in prefixes], axis=0
     )
     same(masks.unified(), within(PREFIX_LM), facts)
-    assert np.asarray(masks.materialize(masks.unified(), facts)).sum((1, 2)).tolist() == [63, 54, 91]
+    assert np.asarray(masks.materialize(masks.unified(), facts)).sum((1, 2)).tolist() == [22, 20, 30]
 
 
 def test_unified_is_block_causal_where_blocks_run_on(row):
-    same(masks.unified(), within(masks.block_causal()), row(LENGTHS, T=20, block=3))
-    same(masks.unified(), within(masks.block_causal(3)), row(LENGTHS, T=20, block=3))
+    same(masks.unified(), within(masks.block_causal()), row(LENGTHS, T=12, block=3))
+    same(masks.unified(), within(masks.block_causal(3)), row(LENGTHS, T=12, block=3))
 
 
 def block_diffusion_by_the_paper(T, block, streams, segments):
@@ -183,10 +182,10 @@ def block_diffusion_by_the_paper(T, block, streams, segments):
 
 
 @pytest.mark.parametrize("streams", [2, 4])
-@pytest.mark.parametrize("lengths", [[20], LENGTHS])
+@pytest.mark.parametrize("lengths", [[12], LENGTHS])
 def test_unified_is_block_diffusion_over_a_clean_and_noisy_streams(streams, lengths, row):
-    facts = row(lengths, T=20, block=3, streams=streams)
-    expected = block_diffusion_by_the_paper(20, facts.block[0, :20].tolist(), streams, facts.segment[0, :20].tolist())
+    facts = row(lengths, T=12, block=3, streams=streams)
+    expected = block_diffusion_by_the_paper(12, facts.block[0, :12].tolist(), streams, facts.segment[0, :12].tolist())
     np.testing.assert_array_equal(dense(masks.unified(), facts), expected)
     same(masks.unified(), within(masks.block_diffusion()), facts)
 
@@ -199,8 +198,8 @@ def test_unified_does_not_care_which_stream_is_stored_first(row):
 
 
 def test_one_batch_mixes_rows_of_two_documents_with_rows_of_two_streams(row):
-    plain = row([8, 6], T=16)
-    diffusion = row([8], T=8, block=4, streams=2)
+    plain = row([12, 10], T=24)
+    diffusion = row([12], T=12, block=4, streams=2)
     together = np.asarray(masks.materialize(masks.unified(), tokens.concatenate([plain, diffusion], axis=0)))
     np.testing.assert_array_equal(together[0], dense(within(masks.causal()), plain))
     np.testing.assert_array_equal(together[1], dense(masks.block_diffusion(), diffusion))

@@ -90,5 +90,5 @@ assert not {"jax", "flax"} & set(sys.modules)
 
 
 def test_unknown_name():
-    with pytest.raises(AttributeError, match="hybridlm.masks has no 'sliding'"):
+    with pytest.raises(AttributeError, match=r"hybridlm\.masks has no 'sliding'"):
         masks.sliding  # noqa: B018

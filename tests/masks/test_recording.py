@@ -53,7 +53,7 @@ REFUSED = {
 }
 TOO_LARGE = {
     "sum": (lambda q, k: q.index + k.index + q.block + k.block + q.position <= 0, "can reach 2684354555, beyond int32"),
-    "multiple": (lambda q, k: q.index * 4 >= k.index, "store the sum as a column of the batch and read it as a fact"),
+    "multiple": (lambda q, k: q.index * 5 >= k.index, "store the sum as a column of the batch and read it as a fact"),
     "constant": (lambda q, k: q.index < 2**31, "the constant 2147483648 is beyond int32; facts stay within ±536870912"),
     "zero": (lambda q, k: q.index // 0 == 1, "`q.index // 0`: divide by a positive constant."),
     "negative": (lambda q, k: q.index % -2 == 1, "`q.index % -2`: divide by a positive constant."),
@@ -94,7 +94,8 @@ def test_the_function_is_called_once_and_never_again():
         (lambda q, k: abs(q.index - k.index) != 3, "~(abs((q.index - k.index)) == 3)"),
         (lambda q, k: -q.depth == np.int32(2), "((0 - q.depth) == 2)"),
         (lambda q, k: 1 - 2 * q.index % 3 < 0, "((1 - ((q.index * 2) % 3)) < 0)"),
-        (lambda q, k: ((q.a == 1) ^ (k.a == 1)) & np.True_, "((q.a == 1) & ~(k.a == 1)) | (~(q.a == 1) & (k.a == 1))"),
+        (lambda q, k: (q.a == 1) ^ (k.a == 1), "(((k.a == 1) | (q.a == 1)) & (~(k.a == 1) | ~(q.a == 1)))"),
+        (lambda q, k: ((q.a == 1) & np.True_) | (k.a < 0) & np.False_, "(q.a == 1)"),
     ],
 )
 def test_what_is_recorded_can_be_read(function, text):

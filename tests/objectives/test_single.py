@@ -124,7 +124,11 @@ def test_facts_are_those_of_the_text_once_per_stream(draw, objective, batch):
     found = arrays(draw(objective))
     length = batch["tokens"].shape[1]
     for stream in range(objective.streams):
-        half = {name: column[:, stream * length : (stream + 1) * length] for name, column in found.items() if name != "part_B"}
+        half = {
+            name: column[:, stream * length : (stream + 1) * length]
+            for name, column in found.items()
+            if name != "part_B"
+        }
         np.testing.assert_array_equal(half["position"], batch["positions"])
         np.testing.assert_array_equal(half["segment"], batch["segment_ids"])
         np.testing.assert_array_equal(half["valid"], batch["segment_ids"] > 0)
@@ -141,7 +145,9 @@ def test_blocks_order_the_tokens_of_a_document_as_the_layout_says(draw, objectiv
         block = found["block"][row, used]
         is_same_document = segments[used][:, None] == segments[used]
         order = np.sign(np.subtract.outer(wanted, wanted))
-        np.testing.assert_array_equal(np.sign(np.subtract.outer(block, block))[is_same_document], order[is_same_document])
+        np.testing.assert_array_equal(
+            np.sign(np.subtract.outer(block, block))[is_same_document], order[is_same_document]
+        )
         assert np.all(np.diff(block) >= 0)
 
 
@@ -177,7 +183,11 @@ def test_prefixes_are_shares_of_their_document_drawn_anew_for_each(draw, batch):
         (prefix_lm(), ScoreKind.EXACT, "the first part of the document whole, and the document to the left"),
         (masked_lm(), ScoreKind.CONDITIONAL, "the whole document, less most of the selected tokens"),
         (masked_diffusion(), ScoreKind.SHARE, "the whole document, less a random set of masked tokens"),
-        (block_diffusion(4), ScoreKind.SHARE, "earlier blocks whole, and its own block, less a random set of masked tokens"),
+        (
+            block_diffusion(4),
+            ScoreKind.SHARE,
+            "earlier blocks whole, and its own block, less a random set of masked tokens",
+        ),
         (
             block_diffusion(4, corruption="all"),
             ScoreKind.EXACT,
