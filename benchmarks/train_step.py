@@ -3,8 +3,8 @@
     python -m benchmarks.train_step                       124M parameters, 32 rows of 1024, bfloat16, one accelerator
     python -m benchmarks.train_step --preset=quickstart   the quickstart's mixture on a CPU
 
-Prints median and quartiles of the step time of both, their ratio pair by pair, tokens per second and MFU (attention counted by
-the mask's density, the head for targets alone). Tokens are drawn from a Zipf distribution: speed does not depend on the text.
+Prints median and quartiles of the step time of both, their ratio pair by pair, tokens per second and MFU (attention
+counted by the mask's density, the head for targets alone). Tokens follow a Zipf law: speed does not depend on the text.
 """
 
 import argparse
@@ -20,13 +20,30 @@ from hybridlm.config.objective import autoregressive, block_diffusion, masked_di
 from hybridlm.config.presets import preset
 from hybridlm.config.storage import override
 from hybridlm.config.training import TrainingConfig
-from hybridlm.training import logs, optimizers
+from hybridlm.training import optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
-from hybridlm.training.overview import mean_visible, step_flops
+from hybridlm.training.work import mean_visible, peak_flops, step_flops
 
-WORDS = (b" the", b" of", b"def", b"(", b")", b" 12", b"\n", b"    ", b".", b",", b"ing", b" select", b"x", b"-", b"'", b"0")
+WORDS = (
+    b" the",
+    b" of",
+    b"def",
+    b"(",
+    b")",
+    b" 12",
+    b"\n",
+    b"    ",
+    b".",
+    b",",
+    b"ing",
+    b" select",
+    b"x",
+    b"-",
+    b"'",
+    b"0",
+)
 SPECIAL = {"pad": 0, "bos": 1, "eos": 2, "mask": 3}
 
 
@@ -109,12 +126,14 @@ def compare(name: str, experiment: Experiment, pairs: int, burst: int) -> None:
     tokens = experiment.training.batch_rows * experiment.data.row_length
     for label, values in seconds.items():
         low, middle, high = np.percentile(values, (25, 50, 75)) * 1e3
-        peak = logs.peak_flops()
+        peak = peak_flops()
         mfu = f", MFU {flops / (middle / 1e3) / peak:.3f}" if peak else ""
         print(f"{name:8} {label:8} {middle:8.2f} ms ({low:.2f}-{high:.2f}), {tokens / middle * 1e3:,.0f} tokens/s{mfu}")
     ratios = [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)]
     low, high = np.percentile(ratios, (25, 75))
-    print(f"{name:8} ratio    {statistics.median(ratios):8.4f} ({low:.4f}-{high:.4f}) over {pairs} pairs of {burst} steps")
+    print(
+        f"{name:8} ratio    {statistics.median(ratios):8.4f} ({low:.4f}-{high:.4f}) over {pairs} pairs of {burst} steps"
+    )
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ def compare(files: Mapping[str, epath.Path], main: str, masks: Mapping[str, Mask
     tables = {name: pd.read_parquet(path) for name, path in files.items()}
     for name, table in tables.items():
         if not table[PLACE].equals(tables[main][PLACE]):
-            raise ValueError(f"{files[name]} holds other tokens than {files[main]}; compare runs read on the same text.")
+            raise ValueError(
+                f"{files[name]} holds other tokens than {files[main]}; compare runs read on the same text."
+            )
     found = pd.concat([_against(tables[main], table, name) for name, table in tables.items() if name != main])
     (out / "comparison.csv").write_text(found.to_csv(index=False))
     plots.save(_picture(found, {name: mask or causal() for name, mask in masks.items()}), out / "comparison.png")
@@ -65,7 +67,9 @@ def _picture(found: pd.DataFrame, masks: Mapping[str, Mask]) -> Figure:
             axis.set(title=name, xlabel="key", ylabel="query", xticks=[], yticks=[])
         axis = figure.add_subplot(grid[1, :])
         for number, (name, part) in enumerate(shown.groupby("mask", sort=False)):
-            height = [rows.index(f"{family}: {label}") + 0.25 * number for family, label in zip(part.family, part.label)]
+            height = [
+                rows.index(f"{family}: {label}") + 0.25 * number for family, label in zip(part.family, part.label)
+            ]
             error = [part.difference - part.low, part.high - part.difference]
             color, marker = plots.PALETTE[number + 1], plots.MARKERS[number + 1]
             axis.errorbar(part.difference, height, xerr=error, label=name, color=color, marker=marker, linestyle="none")
@@ -79,7 +83,12 @@ def _picture(found: pd.DataFrame, masks: Mapping[str, Mask]) -> Figure:
 
 def _print(found: pd.DataFrame, main: str) -> None:
     table = Table(title=f"nats per token more than {main}, paired, 95 % interval over split groups", box=None)
-    for heading, side in (("family", "left"), ("label", "left"), ("tokens", "right"), *((m, "right") for m in found["mask"].unique())):
+    for heading, side in (
+        ("family", "left"),
+        ("label", "left"),
+        ("tokens", "right"),
+        *((m, "right") for m in found["mask"].unique()),
+    ):
         table.add_column(heading, justify=side)
     for (family, label), part in found.groupby(["family", "label"], sort=False):
         cells = [f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in part.itertuples()]

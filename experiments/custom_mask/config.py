@@ -26,5 +26,7 @@ def experiment(base: Experiment, name: str) -> Experiment:
     """The base config as a plain autoregressive model under one of the masks."""
     ar = autoregressive()
     base = dataclasses.replace(base, name=f"custom mask: {name}", objectives={"ar": ar}, mask=MASKS[name])
-    base = dataclasses.replace(base, evaluation=dataclasses.replace(base.evaluation, readings={"ar": Reading(objective=ar)}))
+    base = dataclasses.replace(
+        base, evaluation=dataclasses.replace(base.evaluation, readings={"ar": Reading(objective=ar)})
+    )
     return override(base, {"training.steps": 300, "optimizer.warmup": 30})

@@ -7,11 +7,11 @@ from hybridlm.cli.flags import Parser
 DESCRIPTION = """\
 Scores a checkpoint token by token, with the function that training itself reports by.
 
-  hybridlm evaluate --model=runs/quickstart --workdir=runs/again           the held-out text of the run
-  hybridlm evaluate --model=runs/quickstart --workdir=runs/mine --data=my_texts/    your text (.txt, .jsonl, .zst, or a directory)
+  hybridlm evaluate --model=runs/quickstart --workdir=runs/again                    the held-out text of the run
+  hybridlm evaluate --model=runs/quickstart --workdir=runs/mine --data=my_texts/    your text, a file or a directory
 
-Writes report.html, scores.json, scores.csv and tokens.parquet (one row per token) to --workdir. Values of the run's config that
-concern reading can be changed, for example --config.evaluation.split=test or --config.evaluation.batch_rows=64.
+Writes report.html, scores.json, scores.csv and tokens.parquet (one row per token) to --workdir. Values of the run's
+config that concern reading can be changed: --config.evaluation.split=test, --config.evaluation.batch_rows=64.
 """
 
 

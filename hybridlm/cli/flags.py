@@ -29,7 +29,9 @@ class Parser(argparse.ArgumentParser):
         if strays:
             known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
             hint = nearest(strays[0].partition("=")[0], known)
-            raise ConfigError(f"{strays[0]!r} is not a flag of {self.prog}{hint}; a config value is set by --config.name=value.")
+            raise ConfigError(
+                f"{strays[0]!r} is not a flag of {self.prog}{hint}; a config value is set by --config.name=value."
+            )
         return flags, dict(_override(text) for text in argv if text.startswith("--config."))
 
 

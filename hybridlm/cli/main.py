@@ -14,7 +14,7 @@ VERBS = {
 }
 
 USAGE = """\
-hybridlm trains language models that mix autoregressive, masked and diffusion prediction, and scores them token by token.
+hybridlm trains language models that mix autoregressive, masked and diffusion prediction, and scores them by token.
 
 usage: hybridlm <verb> [--help] [flags]
 

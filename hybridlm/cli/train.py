@@ -8,13 +8,13 @@ from hybridlm.config import command_line
 DESCRIPTION = """\
 Prepares the text (once), trains the model, and reads it on held-out text.
 
-In --workdir afterwards: report.html and scores.json (loss by kind of token), metrics.jsonl and tensorboard/ (during training),
-checkpoints/, vocabulary/, config.json, environment.json. Running the same command again resumes from the last checkpoint.
+In --workdir afterwards: report.html and scores.json (loss by kind of token), metrics.jsonl and tensorboard/ (during
+training), checkpoints/, vocabulary/, config.json, environment.json. The same command again resumes where it stopped.
 
   hybridlm train --config=configs/quickstart.py --workdir=runs/quickstart
   hybridlm train --config=configs/quickstart.py --workdir=runs/short --config.training.steps=100
 
-Any value of the config can be set by --config.name=value; an unknown name or a wrong type is refused before work starts.
+Any value of the config can be set by --config.name=value; unknown names and wrong types are refused before any work.
 """
 
 

@@ -28,11 +28,16 @@ def changed(experiment: Experiment, overrides: Mapping[str, str]) -> Experiment:
 
 
 def _from_file(path: str) -> Experiment:
-    require(pathlib.Path(path).is_file(), f"--config={path} is not a file; configs live in configs/, for example configs/quickstart.py.")
+    require(
+        pathlib.Path(path).is_file(),
+        f"--config={path} is not a file; configs live in configs/, for example configs/quickstart.py.",
+    )
     spec = importlib.util.spec_from_file_location("hybridlm_config", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    require(hasattr(module, "get_config"), f"--config={path} has no function get_config(); it must return an Experiment.")
+    require(
+        hasattr(module, "get_config"), f"--config={path} has no function get_config(); it must return an Experiment."
+    )
     experiment = module.get_config()
     require(
         isinstance(experiment, Experiment),
@@ -57,7 +62,13 @@ def _typed(name: str, text: str, current: Any) -> Any:
             case int() | float():
                 return type(current)(text)
             case list():
-                return list(ast.literal_eval(text)) if text[:1] in ("(", "[") else [part for part in text.split(",") if part]
+                return (
+                    list(ast.literal_eval(text))
+                    if text[:1] in ("(", "[")
+                    else [part for part in text.split(",") if part]
+                )
     except (KeyError, ValueError, SyntaxError) as error:
-        raise ConfigError(f"--config.{name}={text} must be of type {type(current).__name__}, as {current!r} is.") from error
+        raise ConfigError(
+            f"--config.{name}={text} must be of type {type(current).__name__}, as {current!r} is."
+        ) from error
     return text

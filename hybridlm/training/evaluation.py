@@ -1,4 +1,4 @@
-"""Reads a model on held-out rows: every way of reading it gives one value per token, summed by category and split group.
+"""Reads a model on held-out rows: each way of reading gives one value per token, summed by category and split group.
 
 The same function serves the end of training and the offline evaluation of a checkpoint, so both give the same numbers.
 """
@@ -42,7 +42,7 @@ class Column:
 
     Attributes:
       part: its name, what its values mean, and what a prediction saw. samples: Monte-Carlo samples, 0 where exact.
-      targets: which tokens it scores. reading: the reading it comes from. within: another reading whose targets it keeps to.
+      targets: which tokens it scores. reading: the reading it comes from. within: another one whose targets it keeps to.
     """
 
     part: Part
@@ -65,8 +65,8 @@ class Totals:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Attributes: columns, and their totals in the same order. labels: (family, label) of every C. tokens: one record array
-    per batch with the place, id, label of every family, and value under every column, of each scored token."""
+    """Attributes: columns, and their totals in the same order. labels: (family, label) of every C. tokens: arrays of one
+    batch each, with the place, id, label in every family, and value under every column, of each scored token."""
 
     columns: tuple[Column, ...]
     totals: tuple[Totals, ...]
@@ -75,7 +75,7 @@ class Evaluation:
 
 
 def columns(readings: Mapping[str, Reading]) -> tuple[Column, ...]:
-    """One column per reading; beside every prefix reading, the autoregressive one and the baseline on the same targets."""
+    """One column per reading; beside a prefix reading, the autoregressive one and the baseline on the same targets."""
     found = []
     left_to_right = next((n for n, r in readings.items() if r.objective.is_autoregressive), None)
     for name, reading in readings.items():
@@ -96,7 +96,7 @@ def _unigram_part(name: str) -> Part:
 
 
 def batches(rows: Rows, config: EvaluationConfig) -> Iterator[dict[str, np.ndarray]]:
-    """The rows to read: all of them, or `config.rows` spread evenly over the split; the last batch is filled with padding."""
+    """The rows to read: all, or `config.rows` spread evenly over the split; the last batch is filled with padding."""
     count = min(config.rows or len(rows), len(rows))
     picked = np.arange(count) * len(rows) // count
     for first in range(0, count, config.batch_rows):
@@ -111,11 +111,13 @@ def batch_count(rows: Rows, config: EvaluationConfig) -> int:
 
 
 def scorer(task: Task, config: EvaluationConfig, also: Mask | None) -> Callable:
-    """(params, batch, tables, batch number) -> per reading: values, who is counted, sums per sample; and labels. Jitted."""
+    """Jitted (params, batch, tables, batch number) -> by reading: values, who is counted, sums per sample; and labels."""
     return jax.jit(functools.partial(_score, task, config, also))
 
 
-def _score(task: Task, config: EvaluationConfig, also: Mask | None, params: Any, batch: Batch, tables: Tables, number: Array):
+def _score(
+    task: Task, config: EvaluationConfig, also: Mask | None, params: Any, batch: Batch, tables: Tables, number: Array
+):
     labels_MBT = tasks.labels(tables, batch["tokens"], {n: batch[n] for n in tasks.LABEL_COLUMNS if n in batch})
     results = {}
     for name, reading in config.readings.items():
@@ -161,7 +163,7 @@ def _cost(task: Task, params: Any, inputs: LossInputs) -> Float[Array, "B T"]:
 def in_text(
     inputs: LossInputs, value_BT: Float[Array, "B T"], shape: tuple[int, int]
 ) -> tuple[Float[Array, "R S"], Bool[Array, "R S"]]:
-    """Moves values from where tokens are predicted to where they stand in the text, and says which tokens were targets."""
+    """Moves values from where tokens are predicted to where they stand in the text, and says which were targets."""
     size = shape[0] * shape[1]
     place = jnp.where(inputs.target_index_BT >= 0, inputs.target_index_BT, size).reshape(-1)
     value = jnp.zeros(size, jnp.float32).at[place].add(value_BT.reshape(-1), mode="drop")
@@ -179,7 +181,7 @@ def evaluate(
     place: Callable[[dict[str, np.ndarray]], Batch] = jax.device_put,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Scores all batches. `place` puts rows on devices; `on_batch` hears how many batches are done, and may raise to stop."""
+    """Scores all batches. `place` puts rows on devices; `on_batch` hears how many are done, and may raise to stop."""
     score, tables = scorer(task, config, also), jax.device_put(task.tables)
     found = columns(config.readings)
     labels = tasks.label_names(task.tables)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from hybridlm.scoring.accumulator import Accumulator, empty, read
 from hybridlm.training.state import TrainState
+from hybridlm.training.work import peak_flops
 
 
 @jax.tree_util.register_dataclass
@@ -72,7 +73,7 @@ class Log:
         return Logged(step, scalars, int(snapshot.bad_in_row))
 
     def _losses(self, total_PC: np.ndarray, count_PC: np.ndarray) -> Iterator[tuple[str, float]]:
-        """`loss/ar` of all tokens, and `nll/ar/bracket/open` of a category, in nats per token; nothing for no tokens."""
+        """`loss/ar` of all tokens, `nll/ar/bracket/open` of a category, in nats per token; nothing for no tokens."""
         for p, name in enumerate(self._names):
             for c, (family, label) in enumerate(self._labels):
                 if count_PC[p, c]:
@@ -80,7 +81,7 @@ class Log:
                     yield key, float(total_PC[p, c] / count_PC[p, c])
 
     def _speed(self, step: int) -> dict[str, float]:
-        """Tokens per second and model FLOPs per second since the last snapshot; nothing for the first, which compiles."""
+        """Tokens per second, and MFU, since the last snapshot; nothing for the first one, which compiles."""
         before, then = self._last
         self._last = (step, time.monotonic())
         if before is None:
@@ -89,28 +90,6 @@ class Log:
         speed = {"perf/tokens_per_s": rate * self._tokens, "perf/step_ms": 1000 / rate}
         peak = peak_flops()
         return speed | ({"perf/mfu": rate * self._flops / peak} if peak else {})
-
-
-PEAK = {
-    "H100": 989e12,
-    "H200": 989e12,
-    "A100": 312e12,
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5e": 197e12,
-    "TPU v5p": 459e12,
-    "TPU v5": 459e12,
-    "TPU v6 lite": 918e12,
-    "TPU v6e": 918e12,
-}
-"""Dense bfloat16 FLOP/s of a chip, from the makers' data sheets, by part of its name."""
-
-
-def peak_flops() -> float | None:
-    """What all devices of the run could do at best, or None for a device that is not in the table."""
-    kind = jax.devices()[0].device_kind
-    found = max((name for name in PEAK if name in kind), key=len, default=None)
-    return PEAK[found] * jax.device_count() if found else None
 
 
 def summary(scalars: dict[str, float]) -> str:

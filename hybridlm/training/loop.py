@@ -67,7 +67,7 @@ def run(
 
 
 def save(session: Session, step: int, state: TrainState) -> None:
-    """Starts a checkpoint; arrays are copied off the devices before this returns, so that the next step may reuse them."""
+    """Starts a checkpoint; arrays leave the devices before this returns, so that the next step may reuse them."""
     session.checkpoints.save(step, states.to_dict(state), session.metadata)
 
 
@@ -87,10 +87,8 @@ def _write(session: Session, log: logs.Log, writers: Writers, *, wait: bool) -> 
         text = logs.summary(logged.scalars)
         if logged.bad_in_row >= patience:
             raise Diverged(
-                f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; none of them was "
-                f"applied. Lower optimizer.learning_rate, set optimizer.clip, or raise training.patience={patience}; the last "
-                f"checkpoint in {session.directory} is sound."
+                f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; none "
+                "of them was applied. Lower optimizer.learning_rate, set optimizer.clip, or raise "
+                f"training.patience={patience}; the last checkpoint in {session.directory} is sound."
             )
     return text
-
-

@@ -76,7 +76,8 @@ def _changed(experiment: Experiment, overrides: Mapping[str, str]) -> Experiment
     for name in overrides:
         if not name.startswith(OVERRIDABLE):
             raise ConfigError(
-                f"--config.{name} would change what the checkpoint is; reading it may change only {', '.join(OVERRIDABLE)}."
+                f"--config.{name} would change what the checkpoint is; reading it may change only "
+                f"{', '.join(OVERRIDABLE)}."
             )
     return command_line.changed(experiment, overrides)
 
@@ -97,4 +98,3 @@ def _text(experiment: Experiment, source: epath.Path, directory: epath.Path, dat
     where = epath.Path(experiment.data.prepared or source / workdir.DATA)
     where = where if where.exists() else directory / workdir.DATA
     return prepare(experiment.data, where, seed=experiment.seed), experiment.evaluation.split
-

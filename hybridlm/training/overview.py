@@ -1,19 +1,17 @@
 """What a run says of itself before it starts: parameters, mesh, tokens, attention, and the work a step is."""
 
 import jax
-import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
 from hybridlm import attention
-from hybridlm.config.model import ModelConfig
 from hybridlm.facts.loss_inputs import LossInputs
-from hybridlm.masks import materialize
 from hybridlm.models import size
-from hybridlm.training import environment, logs
+from hybridlm.training import environment
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.step import draw
+from hybridlm.training.work import mean_visible, peak_flops, step_flops
 
 
 def show(session: Session, state: TrainState) -> float:
@@ -32,24 +30,6 @@ def _first_inputs(session: Session) -> LossInputs:
     batch = session.place(session.stream.batch(0))
     key = jax.random.key(session.experiment.seed)
     return jax.jit(lambda batch: draw(session.experiment, session.task, batch, key))(batch)
-
-
-def step_flops(model: ModelConfig, vocab_size: int, inputs: LossInputs, visible: float) -> float:
-    """Operations of a step: layers for every position, attention by the mask's own density, the head for targets alone."""
-    positions = inputs.inputs_BT.size
-    targets = positions if inputs.dense else int((inputs.train_weight_BT != 0).sum())
-    head = 6 * model.padded_vocab(vocab_size) * model.width
-    return positions * size.flops_per_token(model, vocab_size, visible) - (positions - targets) * head
-
-
-def mean_visible(inputs: LossInputs) -> float:
-    """Mean number of keys a query sees, counted row by row so that no batch of dense masks exists."""
-
-    def one(facts):
-        row = jax.tree.map(lambda column: column[None], facts)
-        return materialize(inputs.mask, row).sum(dtype=jnp.float32)
-
-    return float(jax.jit(lambda facts: jax.lax.map(one, facts).sum())(inputs.facts)) / inputs.inputs_BT.size
 
 
 def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float):
@@ -72,7 +52,7 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     )
     yield "mask", repr(inputs.mask)
     yield "attention", str(found)
-    peak = logs.peak_flops()
+    peak = peak_flops()
     yield "work", f"{flops:.3g} FLOP a step" + (f", {peak:.3g} FLOP/s at best" if peak else "")
     yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
 

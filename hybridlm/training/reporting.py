@@ -32,7 +32,7 @@ SAMPLES, SAMPLE_TOKENS = 4, 160
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a report says of the model and the text beside the numbers; `row` is one row of the text, to draw masks on."""
+    """What a report says of model and text beside the numbers; `row` is one row of the text, to draw masks on."""
 
     experiment: Experiment
     task: Task
@@ -74,7 +74,7 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
 
 
 def token_table(task: Task, found: Evaluation) -> pd.DataFrame:
-    """One row per scored token: where it stands, its label in every family, and its value in nats under every column."""
+    """One row per scored token: where it stands, its label in every family, its value in nats under every column."""
     table = pd.concat([pd.DataFrame(batch) for batch in found.tokens], ignore_index=True)
     for family in task.tables.families:
         table[family.name] = pd.Categorical.from_codes(table[family.name], family.labels)
@@ -112,7 +112,11 @@ def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
     config = facts.experiment.evaluation
     is_here_N = totals.tokens_NC[:, 0] > 0
     found = means(
-        totals.nats_NC[is_here_N], totals.tokens_NC[is_here_N], seed=config.seed, draws=config.draws, monte_carlo_error_C=error_C
+        totals.nats_NC[is_here_N],
+        totals.tokens_NC[is_here_N],
+        seed=config.seed,
+        draws=config.draws,
+        monte_carlo_error_C=error_C,
     )
     for c, (family, label) in enumerate(labels):
         if tokens_C[c]:
@@ -183,4 +187,3 @@ def of_session(session: Session, state: TrainState) -> Facts:
         parameters=size.count(state.params),
         row=session.held_out.read([0]),
     )
-

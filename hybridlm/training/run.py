@@ -60,5 +60,3 @@ def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluat
             place=session.place,
             on_batch=on_batch,
         )
-
-

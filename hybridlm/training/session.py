@@ -57,17 +57,13 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
     mesh = meshes.make(experiment.mesh)
     rows = steps.rows_per_pass(experiment)
     meshes.check(mesh, experiment.model, rows)
-    prepared = prepare(
-        experiment.data, experiment.data.prepared or directory / workdir.DATA, seed=experiment.seed
-    )
+    prepared = prepare(experiment.data, experiment.data.prepared or directory / workdir.DATA, seed=experiment.seed)
     save_vocabulary(prepared.vocabulary, directory / workdir.VOCABULARY)
     task = task_of(experiment, prepared.vocabulary)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, task, optimizer)
     where = placement.of_state(jax.eval_shape(new_state), mesh)
-    take_step = steps.make(
-        experiment, task, optimizer, shards=placement.shards(mesh), constrain=constrain(mesh)
-    )
+    take_step = steps.make(experiment, task, optimizer, shards=placement.shards(mesh), constrain=constrain(mesh))
     return Session(
         experiment=experiment,
         directory=directory,

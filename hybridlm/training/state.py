@@ -16,7 +16,7 @@ from hybridlm.scoring.accumulator import Accumulator, empty
 class TrainState:
     """Attributes:
     step: optimizer steps taken. params, opt_state: the model and its optimizer.
-    bad_in_row, bad: steps that were not applied because loss or gradient was not finite: the last ones in a row, and all.
+    bad_in_row, bad: steps not applied because loss or gradient was not finite: the last ones in a row, and all.
     sums: category sums since the last log. grad_norm: of the last step.
     """
 

@@ -30,7 +30,7 @@ class Task:
 
     Attributes:
       model: the network's shape. vocab_size: the tokenizer's. ids: the mask token and what is never predicted.
-      tables: label tables. unigram_V: NLL of each id under the training counts, in nats, and log_unigram_V the bias that
+      tables: label tables. unigram_V: NLL of each id under the training counts, in nats. log_unigram_V: the bias that
         starts there.
       byte_lengths_V: bytes each id stands for.
     """
@@ -51,13 +51,13 @@ def make(
     special: Mapping[str, int],
     domains: Sequence[str] = (),
 ) -> Task:
-    """The task of an experiment on a vocabulary, given as the bytes and the training count of every id, the ids of "pad",
-    "bos", "eos" and "mask", and the names of domains. Refused where the model's vocabulary is another one."""
+    """The task of an experiment on a vocabulary, given as the bytes and the training count of every id, the ids of
+    "pad", "bos", "eos" and "mask", and the names of domains. Refused where the model's vocabulary is another one."""
     size, model = len(token_bytes), experiment.model
     require(
         model.vocab_size in (0, size),
-        f"model.vocab_size={model.vocab_size} is not the tokenizer's vocabulary of {size} ids, so some ids would have no "
-        "embedding or never occur; leave model.vocab_size at 0, and pad with model.vocab_multiple.",
+        f"model.vocab_size={model.vocab_size} is not the tokenizer's vocabulary of {size} ids, so some ids would have "
+        "no embedding or never occur; leave model.vocab_size at 0, and pad with model.vocab_multiple.",
     )
     never = (special["pad"], special["bos"], special["mask"])
     predictable = np.setdiff1d(np.arange(size), never)

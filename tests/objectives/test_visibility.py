@@ -36,7 +36,11 @@ def losses(params, inputs_BT, facts, sees_BTT, targets_BT):
     return -jnp.take_along_axis(log_p_BTV, targets_BT[..., None], axis=-1)[..., 0]
 
 
-gradients = jax.jit(jax.jacrev(losses))
+@jax.jit
+@jax.jacrev
+def gradients(table_VD, params, *asked):
+    """Of the NLL of every target, with respect to the table of embeddings."""
+    return losses({**params, "embedding": {"tokens": table_VD}}, *asked)
 
 
 def question(inputs, inputs_BT=None):
@@ -71,8 +75,8 @@ def test_a_prediction_depends_on_exactly_what_its_objective_shows(draw, objectiv
     inputs = draw(objective)
     size, length = inputs.inputs_BT.size, batch["tokens"].shape[1]
     own_ids = jnp.arange(size, dtype=jnp.int32).reshape(inputs.inputs_BT.shape)
-    table = gradients(params, *question(inputs, own_ids))["embedding"]["tokens"]
-    depends = np.abs(np.asarray(table)).reshape(size, V, -1)[:, :size].max(-1) > 0
+    found_TVD = gradients(params["embedding"]["tokens"], params, *question(inputs, own_ids))
+    depends = np.abs(np.asarray(found_TVD)).reshape(size, V, -1)[:, :size].max(-1) > 0
     places = np.asarray(inputs.target_index_BT)
     wanted, found = [], []
     for at in np.flatnonzero(places >= 0):
