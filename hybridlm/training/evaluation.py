@@ -42,7 +42,7 @@ class Column:
 
     Attributes:
       part: its name, what its values mean, and what a prediction saw. samples: Monte-Carlo samples, 0 where exact.
-      targets: which tokens it scores. reading: the reading it comes from. within: another one whose targets it keeps to.
+      targets: which tokens it scores. reading: the reading it comes from. within: another whose targets it keeps to.
     """
 
     part: Part
@@ -65,8 +65,8 @@ class Totals:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Attributes: columns, and their totals in the same order. labels: (family, label) of every C. tokens: arrays of one
-    batch each, with the place, id, label in every family, and value under every column, of each scored token."""
+    """Attributes: columns, and their totals in the same order. labels: (family, label) of every C. tokens: arrays of a
+    batch, with the place, id, label in every family, and value under every column, of each scored token."""
 
     columns: tuple[Column, ...]
     totals: tuple[Totals, ...]
@@ -111,7 +111,7 @@ def batch_count(rows: Rows, config: EvaluationConfig) -> int:
 
 
 def scorer(task: Task, config: EvaluationConfig, also: Mask | None) -> Callable:
-    """Jitted (params, batch, tables, batch number) -> by reading: values, who is counted, sums per sample; and labels."""
+    """Jitted (params, batch, tables, batch number) -> by reading: values, who counts, sums per sample; and labels."""
     return jax.jit(functools.partial(_score, task, config, also))
 
 

@@ -87,8 +87,8 @@ def _write(session: Session, log: logs.Log, writers: Writers, *, wait: bool) -> 
         text = logs.summary(logged.scalars)
         if logged.bad_in_row >= patience:
             raise Diverged(
-                f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; none "
-                "of them was applied. Lower optimizer.learning_rate, set optimizer.clip, or raise "
+                f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; "
+                "none was applied. Lower optimizer.learning_rate, set optimizer.clip, or raise "
                 f"training.patience={patience}; the last checkpoint in {session.directory} is sound."
             )
     return text

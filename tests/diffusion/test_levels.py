@@ -14,7 +14,7 @@ def test_groups_are_numbered_in_row_order_over_the_batch():
 
 @pytest.mark.parametrize("count", [10, 1000])
 def test_any_run_of_groups_is_spread_more_evenly_than_chance(count):
-    """The largest gap between the share of times below x and x itself, which is about 0.9 / √count for independent draws."""
+    """The largest gap between x and the share of times below x; independent draws give about 0.9 / √count."""
     for first in (0, 12_345):
         t = np.sort(np.asarray(even_times(jax.random.key(first), jnp.arange(first, first + count)[None]))[0])
         share = np.arange(count + 1) / count
