@@ -144,10 +144,13 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--burst", type=int, default=10)
+    parser.add_argument("--chunk", type=int, default=8192, help="tokens whose logits exist at once")
+    parser.add_argument("--only", default="", help="time one of the experiments alone")
     flags = parser.parse_args()
     print(f"{jax.device_count()} x {jax.devices()[0].device_kind}, jax {jax.__version__}, preset {flags.preset}")
     for name, experiment in experiments(flags.preset, flags.rows, flags.length).items():
-        compare(name, experiment, flags.pairs, flags.burst)
+        if flags.only in ("", name):
+            compare(name, override(experiment, {"training.head_chunk": flags.chunk}), flags.pairs, flags.burst)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def get_config() -> Experiment:
             "masked": masked_diffusion(ratio=0.3),
         },
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup=500, schedule="wsd", decay=0.2, final=0.02),
-        training=TrainingConfig(steps=20_000, batch_rows=128, log_every=50),
+        training=TrainingConfig(steps=20_000, batch_rows=128, log_every=50, head_chunk=8192),
         checkpoint=CheckpointConfig(every=1000, keep=3),
         evaluation=EvaluationConfig(rows=2048, batch_rows=64, readings=standard_readings(block_size=32, samples=8)),
     )

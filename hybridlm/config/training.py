@@ -80,7 +80,8 @@ class TrainingConfig:
     """Attributes:
     steps: optimizer steps. batch_rows: rows of text per step over all devices. accumulate: microbatches per step.
     log_every: steps between logged metrics. patience: non-finite steps in a row before the run stops (exit 70).
-    categories: whether the loss is logged by token category. wandb: project name for Weights & Biases, "" for none.
+    categories: whether the loss is logged by token category. head_chunk: tokens whose logits exist at once on each
+    device, at 4 V bytes each; accelerators are faster with more. wandb: project name for Weights & Biases, "" for none.
     """
 
     steps: int = 600
@@ -89,10 +90,11 @@ class TrainingConfig:
     log_every: int = 20
     patience: int = 5
     categories: bool = True
+    head_chunk: int = 1024
     wandb: str = ""
 
     def __post_init__(self):
-        for field in ("steps", "batch_rows", "accumulate", "log_every", "patience"):
+        for field in ("steps", "batch_rows", "accumulate", "log_every", "patience", "head_chunk"):
             value = getattr(self, field)
             require(value >= 1, f"training.{field}={value} must be at least 1.")
         require(

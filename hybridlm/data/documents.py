@@ -1,10 +1,10 @@
 """A document, a document that was left out, and the account of what was left out and why."""
 
 import dataclasses
+from typing import NamedTuple
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One text with the names by which it is split, scored and reported.
 
     Attributes:
@@ -24,8 +24,7 @@ class Document:
         return len(self.text) if self.text.isascii() else len(self.text.encode())
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """Something a source holds that cannot be a document, and why."""
 
     id: str

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from etils import epath
-from jaxtyping import Int32
+from jaxtyping import Int, Int32
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.data.manifest import Manifest
@@ -31,13 +31,12 @@ class Rows:
         """Number of rows."""
         return int(self._begins[-1])
 
-    def read(self, indices: Sequence[int]) -> Columns:
+    def read(self, indices: Sequence[int] | Int[np.ndarray, "B"]) -> Columns:
         """The rows of these numbers in their order; raises where a record is damaged or holds an unknown token id."""
         wanted = np.asarray(indices, np.int64)
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < len(self)):
-            raise IndexError(
-                f"rows are numbered 0 to {len(self) - 1}, but {wanted.min()} to {wanted.max()} were asked for"
-            )
+            span = f"{wanted.min()} to {wanted.max()}"
+            raise IndexError(f"rows are numbered 0 to {len(self) - 1}, but {span} were asked for")
         shard_of = np.searchsorted(self._begins, wanted, side="right") - 1
         raw = [b""] * len(wanted)
         for shard in np.unique(shard_of):
@@ -53,12 +52,10 @@ class Rows:
         """All rows in order, `batch_rows` at a time; the last batch is filled up with rows of padding."""
         for first in range(0, len(self), batch_rows):
             stop = min(first + batch_rows, len(self))
-            columns = self.read(range(first, stop))
             missing = ((0, first + batch_rows - stop), (0, 0))
-            empty = {"tokens": self._tokenizer.pad}
-            yield {
-                name: np.pad(values, missing, constant_values=empty.get(name, 0)) for name, values in columns.items()
-            }
+            batch = {name: np.pad(values, missing) for name, values in self.read(range(first, stop)).items()}
+            batch["tokens"][stop - first :] = self._tokenizer.pad
+            yield batch
 
     def verify(self) -> None:
         """Reads every shard in full and raises DamagedData where its hash is not the recorded one."""

@@ -26,12 +26,14 @@ from hybridlm.objectives.text import from_batch
 from hybridlm.scoring.nll import token_nll
 from hybridlm.scoring.sums import category_sums
 from hybridlm.training import task as tasks
-from hybridlm.training.step import CHUNK, Batch
+from hybridlm.training.step import Batch
 from hybridlm.training.task import Task
 
 ALL_TARGETS = "all scored tokens"
 PLACES = ("document", "group", "language", "tokens", "positions")
 """Columns of a batch that say where a token stands; they go beside its values."""
+HEAD_CHUNK = 1024
+"""Tokens whose logits exist at once."""
 UNIGRAM = "unigram"
 """The baseline column: what the training frequencies of ids alone say."""
 
@@ -156,7 +158,7 @@ def _read(task: Task, name: str, reading: Reading, also, params, batch: Batch, l
 def _cost(task: Task, params: Any, inputs: LossInputs) -> Float[Array, "B T"]:
     h_BTD = tasks.hidden(task, params, inputs)
     needed_BT = inputs.score_weight_BT != 0
-    nll_BT = token_nll(h_BTD, tasks.head(task, params), inputs.targets_BT, needed_BT, chunk=CHUNK)
+    nll_BT = token_nll(h_BTD, tasks.head(task, params), inputs.targets_BT, needed_BT, chunk=HEAD_CHUNK)
     return inputs.score_weight_BT * nll_BT
 
 

@@ -23,8 +23,6 @@ from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
 
 Batch = dict[str, Int[Array, "B T"]]
-CHUNK = 1024
-"""Tokens whose logits exist at once, per shard of the batch."""
 
 
 def make(
@@ -63,8 +61,9 @@ def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: Lo
         inputs.targets_BT,
         inputs.train_weight_BT,
         groups=shards,
-        chunk=CHUNK,
+        chunk=experiment.training.head_chunk,
         dense=inputs.dense,
+        constrain=constrain,
     )
     if experiment.training.categories:
         labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch))

@@ -212,7 +212,9 @@ def test_a_file_without_documents_cannot_be_evaluated(prepared, tmp_path):
 
 
 def test_an_unprepared_directory_says_how_to_prepare_it(tmp_path):
-    with pytest.raises(ConfigError, match="holds no manifest.json, so it is no prepared data.* run `hybridlm prepare`"):
+    with pytest.raises(
+        ConfigError, match=r"holds no manifest.json, so it is no prepared data.* run `hybridlm prepare`"
+    ):
         open_prepared(tmp_path)
 
 
@@ -242,10 +244,10 @@ def test_a_truncated_shard_is_found_on_opening_and_a_flipped_bit_on_verifying(co
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(shards.DamagedData, match="validation-00000.array_record: its SHA-256 is not the one"):
+    with pytest.raises(shards.DamagedData, match=r"validation-00000.array_record: its SHA-256 is not"):
         open_prepared(copied, verify=True)
     path.write_bytes(bytes(content[:-1]))
-    with pytest.raises(shards.DamagedData, match="validation-00000.array_record: it has "):
+    with pytest.raises(shards.DamagedData, match=r"validation-00000.array_record: it has "):
         open_prepared(copied)
 
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.data import shards
+from hybridlm.data import shards, writing
+from hybridlm.data.prepare import prepare
+from hybridlm.data.progress import silent
 from hybridlm.data.rows import Rows
 from hybridlm.data.stream import TrainStream
 
@@ -84,7 +86,7 @@ def test_a_damaged_record_reaches_the_reader_of_its_step(rows, monkeypatch):
 
 
 def test_a_batch_must_divide_over_the_processes(rows):
-    with pytest.raises(ConfigError, match="training.batch_rows=10 must be a multiple of the number of processes, 4"):
+    with pytest.raises(ConfigError, match=r"training.batch_rows=10 must be a multiple of the number of processes, 4"):
         TrainStream(rows, seed=0, batch_rows=10, process_count=4)
 
 
@@ -100,10 +102,6 @@ def test_evaluation_reads_all_rows_in_order_and_pads_the_last_batch(prepared):
 
 
 def test_rows_over_several_shards_are_numbered_through(prepared, config, tmp_path, monkeypatch):
-    from hybridlm.data import writing
-    from hybridlm.data.prepare import prepare
-    from hybridlm.data.progress import silent
-
     monkeypatch.setattr(writing, "TOKENS_PER_SHARD", 10 * 32)
     monkeypatch.setattr(writing, "TOKENS_PER_BLOCK", 4 * 32)
     many = prepare(config, tmp_path / "data", progress=silent).rows("train")

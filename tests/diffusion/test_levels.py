@@ -2,34 +2,74 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hybridlm.diffusion.levels import even_times, numbers
 
-
-def test_groups_are_numbered_in_row_order_over_the_batch():
-    group_BT = jnp.array([[1, 1, 2, 2, 0], [1, 1, 1, 1, 3]])
-    is_member_BT = group_BT > 0
-    assert numbers(group_BT, is_member_BT).tolist() == [[0, 0, 1, 1, 1], [2, 2, 2, 2, 3]]
+MANY = 4096
+"""One shape for all tests; the first n numbers are n groups."""
 
 
-@pytest.mark.parametrize("count", [10, 1000])
-def test_any_run_of_groups_is_spread_more_evenly_than_chance(count):
-    """The largest gap between x and the share of times below x; independent draws give about 0.9 / √count."""
-    for first in (0, 12_345):
-        t = np.sort(np.asarray(even_times(jax.random.key(first), jnp.arange(first, first + count)[None]))[0])
-        share = np.arange(count + 1) / count
-        discrepancy = max(np.abs(share[1:] - t).max(), np.abs(t - share[:-1]).max())
-        assert discrepancy < 3 / count
-        assert np.all(t > 0)
-        assert np.all(t <= 1)
+def times(seed, shift=0.0):
+    number_BT = jnp.arange(MANY, dtype=jnp.int32)[None]
+    return np.asarray(even_times(jax.random.key(seed), number_BT, shift=shift), np.float64)[0]
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**31), groups=st.integers(2, MANY))
+def test_neighbouring_times_of_any_number_of_groups_lie_three_distances_apart(seed, groups):
+    gaps = np.diff(np.sort(times(seed)[:groups]))
+    gaps = np.append(gaps, 1 - gaps.sum())
+    assert len(np.unique(np.round(gaps * 2**22))) <= 2 * 3  # three distances (Sós 1958), each rounded to one of two numbers
+    assert gaps.max() < 2 / groups
+    assert gaps.min() > 0.38 / groups
+
+
+def test_any_run_of_groups_is_as_even_as_the_first(groups=100):
+    for first in (0, 1, 777, MANY - groups):
+        gaps = np.diff(np.sort(times(0)[first : first + groups]))
+        assert gaps.max() < 2 / groups
 
 
 def test_each_group_alone_is_uniform():
-    keys = jax.random.split(jax.random.key(0), 4000)
-    t = np.asarray(jax.vmap(lambda key: even_times(key, jnp.array([[0, 7]])))(keys))[:, 0]
-    np.testing.assert_allclose(np.quantile(t, [0.1, 0.5, 0.9], axis=0).T, [[0.1, 0.5, 0.9]] * 2, atol=0.025)
+    drawn = np.stack([times(seed)[:3] for seed in range(500)])
+    for group in drawn.T:
+        counts, _ = np.histogram(group, bins=10, range=(0, 1))
+        assert np.sum((counts - 50) ** 2 / 50) < 27.9  # chi-square of 9 degrees of freedom, 99.9 %
 
 
-def test_shifted_samples_are_even_for_every_group_by_itself():
-    t = [even_times(jax.random.key(1), jnp.arange(6)[None], shift=sample / 4) for sample in range(4)]
-    np.testing.assert_allclose(np.diff(np.sort(np.concatenate(t), axis=0), axis=0), 1 / 4, atol=1e-6)
+def test_no_time_is_zero_and_the_largest_is_one():
+    step = 2.0**-24
+    for seed in range(5):
+        drawn = times(seed)
+        assert drawn.min() >= step
+        assert drawn.max() <= 1
+        np.testing.assert_array_equal(drawn / step, np.round(drawn / step))
+    on_the_edge = [even_times(jax.random.key(0), jnp.zeros((1, 1), jnp.int32), shift=1 - float(times(0)[0]) + k * step) for k in (-1, 0, 1)]  # fmt: skip
+    assert sorted(float(t[0, 0]) for t in on_the_edge) != [0, step, 1]
+    assert {float(t[0, 0]) for t in on_the_edge} <= {step * k for k in (1, 2, 3)} | {1.0, 1 - step, 1 - 2 * step}
+
+
+@pytest.mark.parametrize("samples", [2, 5, 8])
+def test_shifted_samples_of_one_group_are_even_by_themselves(samples):
+    drawn = np.stack([times(3, shift=k / samples) for k in range(samples)])
+    bins = np.ceil(drawn * samples - 1e-5)
+    for group in (0, 1, 2, 3000):
+        gaps = np.diff(np.sort(drawn[:, group]))
+        np.testing.assert_allclose(gaps, 1 / samples, atol=2.0**-22)
+    assert bins.max() <= samples
+
+
+def test_groups_are_numbered_over_the_whole_batch():
+    group_BT = jnp.array([[0, 0, 0, 3, 3, 5], [0, 0, 1, 1, 1, 1], [0, 1, 2, 3, 4, 5], [7, 7, 0, 0, 0, 7]])
+    is_member_BT = jnp.array([[1, 1, 1, 1, 1, 0], [1] * 6, [0] * 6, [1] * 6]).astype(bool)
+    found = np.asarray(numbers(group_BT, is_member_BT))
+    assert found[np.asarray(is_member_BT)].tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 5, 6]
+
+
+def test_equal_ids_in_two_rows_are_two_groups_with_two_times():
+    group_BT = jnp.zeros((3, 4), jnp.int32)
+    drawn = np.asarray(even_times(jax.random.key(1), numbers(group_BT, group_BT == 0)))
+    assert np.all(drawn == drawn[:, :1])
+    assert len(set(drawn[:, 0])) == 3

@@ -24,7 +24,7 @@ def get_config() -> Experiment:
     return Experiment(
         name="tiny",
         data=DataConfig(sources=("text",), vocab_size=300, row_length=32),
-        model=ModelConfig(width=32, layers=1, heads=4, kv_heads=2, ffn=48, head_bias=True, vocab_multiple=8),
+        model=ModelConfig(width=32, layers=2, loop="scan", heads=4, kv_heads=2, ffn=48, head_bias=True, vocab_multiple=8),
         objectives={
             "ar": autoregressive(ratio=0.3),
             "prefix": prefix_lm(0.0, 0.8, ratio=0.1),

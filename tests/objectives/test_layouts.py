@@ -1,9 +1,6 @@
 """Block ids as pictures: one line per layout, the row of the text above them."""
 
-import dataclasses
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -49,14 +46,3 @@ def test_a_prefix_is_counted_in_tokens_of_its_own_document(text):
 )
 def test_pure_objectives_keep_the_mask_people_know_by_name(objective, mask):
     assert layouts.mask(objective) == mask
-
-
-def test_prefix_shares_are_even_over_the_documents_of_a_batch(text):
-    rows = 128
-    documents = jnp.ones((rows, 12), jnp.int32)
-    many = dataclasses.replace(
-        text, tokens_BT=documents, segment_BT=documents, position_BT=jnp.tile(jnp.arange(12), (rows, 1)), columns={}
-    )
-    lengths = layouts.prefix_lengths(prefix_lm(0.0, 0.999), many, jax.random.key(1))[:, 0]
-    counts = np.bincount(np.asarray(lengths), minlength=12)
-    assert np.all(np.abs(counts - rows / 12) <= 3)

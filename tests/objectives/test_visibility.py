@@ -1,4 +1,4 @@
-"""What a prediction depends on, seen through a real network: gradients that must be exactly zero, and the others not."""
+"""What a prediction depends on, seen through a real network: gradients that must be exactly zero, and all others."""
 
 import dataclasses
 
