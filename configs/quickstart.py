@@ -18,7 +18,7 @@ def get_config() -> Experiment:
     """A decoder of half a million parameters on the interpreter's own library."""
     return Experiment(
         name="quickstart",
-        data=DataConfig(sources=("embedded",), vocab_size=1024, row_length=128, validation=0.12, limit_bytes=3_000_000),
+        data=DataConfig(sources=("embedded",), vocab_size=1024, row_length=128, validation=0.2, limit_bytes=3_000_000),
         model=ModelConfig(width=128, layers=2, heads=4, kv_heads=4, ffn=352, head_bias=True),
         objectives={
             "ar": autoregressive(ratio=0.3),
@@ -27,7 +27,7 @@ def get_config() -> Experiment:
             "masked": masked_diffusion(ratio=0.3),
         },
         optimizer=OptimizerConfig(learning_rate=4e-3, warmup=40, schedule="wsd", decay=0.3, final=0.02),
-        training=TrainingConfig(steps=700, batch_rows=32, log_every=20),
+        training=TrainingConfig(steps=420, batch_rows=32, log_every=20),
         checkpoint=CheckpointConfig(every=200, keep=2),
         evaluation=EvaluationConfig(rows=384, batch_rows=32, readings=standard_readings(block_size=16, samples=4)),
     )

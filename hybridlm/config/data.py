@@ -22,7 +22,7 @@ class DataConfig:
       domains: keep only documents of these languages or domains; empty keeps all.
       limit_bytes: at most this much text per domain of the training split, taken in the order of a hash of the group;
         0 is no limit.
-      on_bad_text: what to do with a document that is not UTF-8: "drop" (counted, named) or "fail".
+      on_bad_text: what to do with a document that is not UTF-8 or holds NUL bytes: "drop" (counted, named) or "fail".
     """
 
     sources: tuple[str, ...] = ("embedded",)

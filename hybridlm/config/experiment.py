@@ -1,6 +1,7 @@
 """A run as one value: every part, and the checks that concern more than one of them."""
 
 import dataclasses
+import itertools
 
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError, require
@@ -41,6 +42,7 @@ class Experiment:
         self._check_lengths()
         self._check_vocabulary()
         self._check_mesh()
+        self._check_rows()
         require(
             self.optimizer.warmup <= self.training.steps,
             f"optimizer.warmup={self.optimizer.warmup} is longer than training.steps={self.training.steps}.",
@@ -84,7 +86,6 @@ class Experiment:
                 f"mesh.tensor={tensor} does not divide model.{field}={value}; use one of "
                 f"{[n for n in range(1, value + 1) if value % n == 0]}.",
             )
-        self._check_rows()
 
     def _check_rows(self):
         batch_rows, accumulate = self.training.batch_rows, self.training.accumulate
@@ -93,9 +94,9 @@ class Experiment:
         if step.wide % shards == 0:
             return
         larger = range(batch_rows + 1, batch_rows + 4 * shards * step.streams + 1)
-        fits = [n for n in larger if n % accumulate == 0 and allocate(self.objectives, n).wide % shards == 0]
+        fits = (n for n in larger if n % accumulate == 0 and allocate(self.objectives, n).wide % shards == 0)
         raise ConfigError(
             f"a step has {step.wide} rows of {step.streams} x {self.data.row_length} tokens, which training.accumulate="
             f"{accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows="
-            f"{batch_rows} to one of {fits[:3]}."
+            f"{batch_rows} to one of {list(itertools.islice(fits, 3))}."
         )

@@ -56,7 +56,7 @@ def _parent(node: Any, parts: list[str], name: str) -> dict:
     """The dictionary that holds the last part of a name; whether that part may stand there is seen by its type."""
     for depth, part in enumerate(parts):
         if part not in node:
-            raise ConfigError(f"config.{'.'.join(parts[: depth + 1])} does not exist{nearest(part, node)}.")
+            raise ConfigError(f"config.{'.'.join(parts[: depth + 1])} does not exist{nearest(part, node)}")
         node = node[part]
         if not isinstance(node, dict):
             inner = ".".join(parts[: depth + 1])
@@ -68,7 +68,7 @@ def _dataclass(kind: Any, data: Any, path: str) -> Any:
     kinds = typing.get_type_hints(kind)
     for name in _is(data, Mapping, path):
         if name not in kinds:
-            raise ConfigError(f"{path}.{name} does not exist{nearest(name, kinds)}.")
+            raise ConfigError(f"{path}.{name} does not exist{nearest(name, kinds)}")
     for field in dataclasses.fields(kind):
         if field.name not in data and field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{path}.{field.name} is missing and has no default.")
@@ -85,7 +85,5 @@ def _mask(data: Any, path: str) -> Mask:
 def _is(data: Any, kind: Any, path: str) -> Any:
     if isinstance(data, kind):
         return data
-    wanted = "a list" if isinstance(kind, tuple) else "named values" if kind is Mapping else kind.__name__
-    raise ConfigError(
-        f"{path}={data!r} must be {'of type ' if isinstance(kind, type) else ''}{wanted}, not {type(data).__name__}."
-    )
+    wanted = {Mapping: "named values", (list, tuple): "a list"}.get(kind) or f"of type {kind.__name__}"
+    raise ConfigError(f"{path}={data!r} must be {wanted}, not {type(data).__name__}.")

@@ -72,9 +72,8 @@ def survey(names: tuple[str, ...], on_bad_text: str, split_of: Callable[[Documen
             if isinstance(found, Dropped):
                 documents.count(account, found)
                 continue
-            size = found.bytes
-            entries.append(Entry(place, found.id, found.group, found.domain, split_of(found), size))
-            advance(size)
+            entries.append(Entry(place, found.id, found.group, found.domain, split_of(found), found.bytes))
+            advance(entries[-1].bytes)
     _check_groups(entries)
     return Corpus(names, on_bad_text, tuple(entries), account)
 
@@ -99,9 +98,8 @@ def survey_for_training(config: DataConfig, progress: Progress) -> Corpus:
 def only_domains(corpus: Corpus, domains: tuple[str, ...]) -> Corpus:
     """The documents of the named domains, or of all if none is named."""
     for name in domains:
-        require(
-            name in corpus.domains, f"data.domains names {name!r}, which no document has{nearest(name, corpus.domains)}"
-        )
+        hint = nearest(name, corpus.domains)
+        require(name in corpus.domains, f"data.domains names {name!r}, which no document has{hint}")
     kept = {entry for entry in corpus.entries if not domains or entry.domain in domains}
     return _kept(corpus, kept, "not one of data.domains")
 
@@ -125,9 +123,8 @@ def _kept(corpus: Corpus, kept: set[Entry], reason: str) -> Corpus:
     for entry in corpus.entries:
         if entry not in kept:
             documents.count(account, Dropped(entry.id, reason, entry.bytes))
-    return dataclasses.replace(
-        corpus, entries=tuple(entry for entry in corpus.entries if entry in kept), account=account
-    )
+    entries = tuple(entry for entry in corpus.entries if entry in kept)
+    return dataclasses.replace(corpus, entries=entries, account=account)
 
 
 def _everything(names: Iterable[str], on_bad_text: str) -> Iterator[Document | Dropped]:
@@ -147,7 +144,7 @@ def _check_groups(entries: Iterable[Entry]) -> None:
 
 
 def _check_unchanged(entry: Entry, found: Document | Dropped | None) -> None:
-    if found is None or found.id != entry.id:
+    if found is None or (found.id, found.bytes) != (entry.id, entry.bytes):
         raise ConfigError(
             f"the sources changed while they were read: document {entry.id!r} is no longer where it was. Leave the "
             "files alone while data is prepared, and run it again."

@@ -5,6 +5,7 @@ Work happens beside the target under another name; it takes the target's name on
 
 import contextlib
 import errno
+import hashlib
 import pathlib
 import shutil
 import tempfile
@@ -31,24 +32,32 @@ def whole(directory: epath.Path, *, last: str) -> Iterator[epath.Path]:
             yield partial
         except OSError as error:
             if error.errno == errno.ENOSPC or "No space left" in str(error):
-                raise OSError(
-                    errno.ENOSPC, f"the disk is full; nothing was left in {directory}", str(partial)
-                ) from error
+                message = f"the disk is full; nothing was left in {directory}"
+                raise OSError(errno.ENOSPC, message, str(partial)) from error
             raise
         _publish(partial, directory, last)
 
 
 def local_copy(path: epath.Path, sha256: str) -> pathlib.Path:
-    """The path itself, or for a file in a bucket a copy under the machine's temporary directory, made once."""
+    """The path itself, or for a file in a bucket a checked copy under the machine's temporary directory, made once."""
     if is_local(path):
         return pathlib.Path(path)
     copy = pathlib.Path(tempfile.gettempdir()) / "hybridlm" / sha256
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as stream, path.open("rb") as remote:
-            shutil.copyfileobj(remote, stream)
-        pathlib.Path(stream.name).replace(copy)
+        with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as arriving, path.open("rb") as remote:
+            shutil.copyfileobj(remote, arriving)
+        _keep(pathlib.Path(arriving.name), copy, sha256, path)
     return copy
+
+
+def _keep(arrived: pathlib.Path, copy: pathlib.Path, sha256: str, origin: epath.Path) -> None:
+    with arrived.open("rb") as stream:
+        is_whole = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    if not is_whole:
+        arrived.unlink()
+        raise OSError(f"{origin} did not arrive as it was written: its SHA-256 is not the one recorded; try it again")
+    arrived.replace(copy)
 
 
 def is_local(path: epath.Path) -> bool:

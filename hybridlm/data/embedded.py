@@ -10,7 +10,6 @@ import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
-from pydoc_data import topics
 
 from hybridlm.data.documents import Document, Dropped
 
@@ -19,6 +18,8 @@ NAME = "embedded"
 
 SKIPPED = {"test", "tests", "idle_test", "site-packages", "lib2to3", "pydoc_data", "__pycache__"}
 """Folders whose Python files are no code to learn from: tests, foreign packages, an old grammar, text in disguise."""
+
+LACKING = "not part of this Python"
 
 SHORTEST_DOCSTRING = 80
 """Characters; below it a docstring mostly repeats a name."""
@@ -31,7 +32,8 @@ def read() -> Iterator[Document | Dropped]:
 
 def files() -> list[tuple[str, pathlib.Path]]:
     """(name, path) of everything that is read."""
-    return [*_modules(), ("pydoc_data/topics.py", pathlib.Path(topics.__file__)), *_decimal_tests()]
+    reference = _library() / "pydoc_data" / "topics.py"
+    return [*_modules(), *([("pydoc_data/topics.py", reference)] if reference.exists() else []), *_decimal_tests()]
 
 
 @functools.cache
@@ -84,8 +86,13 @@ def docstrings(code: str) -> str:
     return "\n\n".join(text for _, text in sorted(found) if len(text) > SHORTEST_DOCSTRING)
 
 
-def _language_reference() -> Iterator[Document]:
-    for topic, text in sorted(topics.topics.items()):
+def _language_reference() -> Iterator[Document | Dropped]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        yield Dropped("pydoc_data/topics", LACKING)
+        return
+    for topic, text in sorted(topics.items()):
         yield Document(f"pydoc_data/topics:{topic}", text, f"topics/{topic}", "english")
 
 
@@ -101,7 +108,7 @@ def _numbers() -> Iterator[Document | Dropped]:
             "this Python comes without test/decimaltestdata, so the embedded corpus has no domain 'numbers'",
             stacklevel=2,
         )
-        yield Dropped("test/decimaltestdata", "not part of this Python")
+        yield Dropped("test/decimaltestdata", LACKING)
     for name, path in found:
         # The same operation in three precisions (add, ddAdd, dqAdd) shares most of its lines.
         operation = re.sub("^(dd|dq|ds)(?=[A-Z])", "", path.stem).lower()

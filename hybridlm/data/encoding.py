@@ -36,7 +36,7 @@ def encode(
     corpus: Corpus, tokenizer: Tokenizer, ranks: WordRanks, directory: epath.Path, progress: Progress
 ) -> Encoded:
     """Encodes into files below `directory`; a document that the tokenizer does not give back exactly is dropped."""
-    dtypes = {"tokens": np.min_scalar_type(tokenizer.vocab_size), "word_band": np.dtype(np.int8)}
+    dtypes = {"tokens": np.min_scalar_type(tokenizer.vocab_size - 1), "word_band": np.dtype(np.int8)}
     entries, lengths, account = [], [], dict(corpus.account)
     with token_store.appending(directory, dtypes) as append, progress("encoding", corpus.bytes()) as advance:
         for entry, text, ids in _encoded(corpus, tokenizer):

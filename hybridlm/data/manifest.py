@@ -56,7 +56,8 @@ class Manifest:
     Attributes:
       row_length: T. columns: name -> dtype of the T values that a record holds, in the order they follow each other.
       domains: names of the values of the column `language`. splits: by name. drops: what was left out, by reason.
-      recipe: everything the rows depend on, the SHA-256 of every source included; equal recipes give equal rows.
+      sources: as they were named. recipe: everything the rows depend on, the SHA-256 of every source in place of its
+        name; equal recipes give equal rows.
       files: SHA-256 of the small files beside the rows, by name.
     """
 
@@ -66,6 +67,7 @@ class Manifest:
     domains: tuple[str, ...]
     splits: dict[str, Split]
     drops: dict[str, Drops]
+    sources: tuple[str, ...]
     recipe: dict[str, object]
     tokenizer_sha256: str
     files: dict[str, str]
@@ -91,7 +93,7 @@ def record_dtype(columns: Mapping[str, str], row_length: int) -> np.dtype:
 def save(manifest: Manifest, directory: epath.Path) -> None:
     """Writes `manifest.json`, the fingerprint included for the reader's eye."""
     fields = dataclasses.asdict(manifest) | {"fingerprint": manifest.fingerprint}
-    (directory / FILE_NAME).write_text(json.dumps(fields, indent=1, ensure_ascii=False))
+    (directory / FILE_NAME).write_text(json.dumps(fields, indent=1))
 
 
 def load(directory: epath.Path) -> Manifest:
@@ -126,4 +128,5 @@ def _from_json(fields: dict) -> Manifest:
         for name, split in fields["splits"].items()
     }
     drops = {reason: Drops(**drop) for reason, drop in fields["drops"].items()}
-    return Manifest(**fields | {"domains": tuple(fields["domains"]), "splits": splits, "drops": drops})
+    names = {name: tuple(fields[name]) for name in ("domains", "sources")}
+    return Manifest(**fields | names | {"splits": splits, "drops": drops})

@@ -34,7 +34,7 @@ def prepare(
     """Prepares the rows a config asks for, or opens them if they are there.
 
     Raises ConfigError if the directory was prepared from something else, and says what differs; OSError if the disk is
-    full. In both cases, and after a kill, nothing half-made is left.
+    full. The directory is whole or absent, even after a kill. One process prepares; others wait and open.
     """
     directory = epath.Path(directory)
     recipe = _recipe(config, seed)
@@ -102,6 +102,7 @@ def _build(
         domains=domains,
         splits={split: record for split, (record, _) in written.items()},
         drops=encoded.account,
+        sources=corpus.sources,
         recipe=recipe,
         tokenizer_sha256=tokenizer.sha256,
         files=files,

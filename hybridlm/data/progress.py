@@ -9,19 +9,20 @@ from rich import progress
 from rich.console import Console
 
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""(title, bytes to do or None) -> a context manager that yields `advance(bytes)`."""
+"""(title, amount to do or None) -> a context manager that yields `advance(amount done)`."""
 
 
 @contextlib.contextmanager
 def show(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Reports on stderr."""
-    if not sys.stderr.isatty():
+    console = Console(stderr=True)
+    if not console.is_terminal:
         print(f"{title} ...", file=sys.stderr, flush=True)
         yield _ignore
         return
-    parts = (progress.TextColumn("{task.description:<24}"), progress.BarColumn(), progress.DownloadColumn())
-    console = Console(stderr=True)
-    with progress.Progress(*parts, progress.TimeRemainingColumn(), console=console) as bars:
+    text = progress.TextColumn("{task.description:<24}")
+    times = (progress.TimeElapsedColumn(), progress.TimeRemainingColumn())
+    with progress.Progress(text, progress.BarColumn(), progress.TaskProgressColumn(), *times, console=console) as bars:
         task = bars.add_task(title, total=total)
         yield lambda done: bars.advance(task, done)
 

@@ -149,11 +149,12 @@ def _document(line: str, file: SourceFile, number: int) -> Document:
 
 
 def checked(document: Document, on_bad_text: str) -> Document | Dropped:
-    """The document itself, unless its text is empty, binary, or cannot be written as UTF-8."""
+    """The document itself, unless its text is empty or binary, or text or names cannot be written as UTF-8."""
     if not document.text or document.text.isspace():
         return Dropped(document.id, "empty", len(document.text))
     try:
         size = document.bytes
+        (document.id + document.group + document.domain).encode()
     except UnicodeEncodeError:
         return _bad_text(Dropped(document.id, "not UTF-8", len(document.text)), on_bad_text)
     if "\0" in document.text:

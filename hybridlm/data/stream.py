@@ -25,7 +25,6 @@ class TrainStream:
             f"training.batch_rows={batch_rows} must be a multiple of the number of processes, {process_count}: each "
             "reads an equal part of the global batch.",
         )
-        require(len(rows) > 0, "the training split holds no row; prepare more text, or a shorter data.row_length.")
         self.rows = rows
         self._batch_rows = batch_rows
         self._own_rows = batch_rows // process_count
@@ -44,14 +43,13 @@ class TrainStream:
 
     def prefetch(self, start: int, stop: int) -> Iterator[Columns]:
         """The batches of steps start to stop - 1, read ahead in a thread that ends when the iterator is closed."""
-        with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-            pending = collections.deque()
-            try:
-                for step in range(start, stop):
-                    pending.append(thread.submit(self.batch, step))
-                    if len(pending) > READ_AHEAD:
-                        yield pending.popleft().result()
-                while pending:
+        thread, pending = ThreadPoolExecutor(1, thread_name_prefix="prefetch"), collections.deque()
+        try:
+            for step in range(start, stop):
+                pending.append(thread.submit(self.batch, step))
+                if len(pending) > READ_AHEAD:
                     yield pending.popleft().result()
-            finally:
-                thread.shutdown(cancel_futures=True)
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            thread.shutdown(cancel_futures=True)

@@ -20,6 +20,9 @@ SPECIAL_NAMES = {
 }
 """Role -> its names in common vocabularies, the most telling first. GPT-2 opens and ends a text with one token."""
 
+SPACE = "▁"
+"""How sentencepiece and its relatives write a space."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from hybridlm.data.tokenizer import Tokenizer, special_ids
+from hybridlm.data.tokenizer import SPACE, Tokenizer, special_ids
 
 FILE_NAME = "tokenizer.json"
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<mask>"]
-SPACE = "▁"
-"""How sentencepiece and its relatives write a space."""
 
 
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:

@@ -6,10 +6,9 @@ The space sentencepiece puts before a text, and its folding of repeated spaces, 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from hybridlm.data.tokenizer import Tokenizer, special_ids
+from hybridlm.data.tokenizer import SPACE, Tokenizer, special_ids
 
 FILE_NAME = "tokenizer.model"
-SPACE = "▁"
 _Piece = sentencepiece_model_pb2.ModelProto.SentencePiece
 
 

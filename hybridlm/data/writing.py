@@ -1,6 +1,5 @@
 """Encoded documents -> shuffled, packed, written rows of one split, with the counts that account for every token."""
 
-import binascii
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
@@ -48,7 +47,7 @@ class RowWriter:
     @functools.cached_property
     def columns(self) -> dict[str, str]:
         """Name -> dtype of every column, each as narrow as its values allow."""
-        largest = {"tokens": self.tokenizer.vocab_size, "segment_ids": self.row_length, "positions": self.row_length}
+        largest = {"segment_ids": self.row_length, "positions": self.row_length}
         largest |= {name: int(values.max()) for name, values in self._per_document.items()}
         narrow = {name: np.min_scalar_type(value).name for name, value in largest.items()}
         return {name: column.dtype.name for name, column in self.encoded.per_token.items()} | narrow
@@ -65,11 +64,9 @@ class RowWriter:
 
     def _order(self, split: str, seed: int | None) -> np.ndarray:
         chosen = np.flatnonzero([entry.split == split for entry in self.encoded.entries])
-        return (
-            chosen
-            if seed is None
-            else np.random.default_rng([seed, binascii.crc32(split.encode())]).permutation(chosen)
-        )
+        if seed is None:
+            return chosen
+        return np.random.default_rng([seed, *split.encode()]).permutation(chosen)
 
     def _blocks(self, pieces: Pieces, order: np.ndarray, first: int, stop: int) -> Iterator[np.ndarray]:
         """Rows first to stop - 1 as structured arrays."""

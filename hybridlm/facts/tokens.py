@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, ArrayLike, Int
 
 from hybridlm.facts.names import LIMIT, STANDARD
 
@@ -74,7 +74,7 @@ def from_columns(
     index_BT=None,
     block_BT=None,
     stream_BT=None,
-    extra: Mapping[str, Array] | None = None,
+    extra: Mapping[str, ArrayLike] | None = None,
 ) -> TokenFacts:
     """Facts of packed rows from their columns: padding is segment 0, `index` counts along the row,
     and every token is its own block unless `block_BT` says otherwise."""

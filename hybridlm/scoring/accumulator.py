@@ -4,6 +4,7 @@ A sum is a float32 and, beside it, the sum of what rounding took from it (Knuth'
 """
 
 import dataclasses
+from typing import no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ WORD = 30
 """Bits of the low word of a count, so that a batch may add as many tokens again before it carries."""
 
 
+@no_type_check  # a training state holds it, and so do trees of its shapes and shardings
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Accumulator:

@@ -55,21 +55,26 @@ class Log:
     def push(self, step: int, state: TrainState) -> TrainState:
         """Starts to copy the metrics of a step; returns the state with empty sums."""
         snapshot, cleared = take(state)
-        jax.tree.map(lambda x: x.copy_to_host_async(), snapshot)
+        for copy in jax.tree.leaves(snapshot):
+            copy.copy_to_host_async()
         self._waiting.append((step, snapshot))
         return dataclasses.replace(state, sums=cleared)
 
-    def arrived(self, *, wait: bool = False) -> Iterator[Logged]:
+    def arrived(self, *, wait: bool = False) -> list[Logged]:
         """Snapshots that are on the host by now, or all of them if told to wait."""
+        found = []
         while self._waiting and (wait or all(x.is_ready() for x in jax.tree.leaves(self._waiting[0][1]))):
-            yield self._read(*self._waiting.popleft())
+            found.append(self._read(*self._waiting.popleft()))
+        if found:
+            # several may arrive at once, and then only the last one's time is known
+            found[-1].scalars.update(self._speed(found[-1].step))
+        return found
 
     def _read(self, step: int, snapshot: Snapshot) -> Logged:
         total, count = read(snapshot.sums)
         scalars = dict(self._losses(total, count))
         scalars["train/grad_norm"] = float(snapshot.grad_norm)
         scalars["train/bad_steps"] = int(snapshot.bad)
-        scalars |= self._speed(step)
         return Logged(step, scalars, int(snapshot.bad_in_row))
 
     def _losses(self, total_PC: np.ndarray, count_PC: np.ndarray) -> Iterator[tuple[str, float]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.training import logs
+from hybridlm.training import logs, optimizers, placement
 from hybridlm.training import state as states
 from hybridlm.training import task as tasks
 from hybridlm.training.progress import progress
@@ -43,7 +43,7 @@ def run(
     training, every = session.experiment.training, session.experiment.evaluation.every
     first, last = int(state.step), training.steps
     log = _log(session, flops)
-    tables = jax.device_put(session.task.tables)
+    tables = placement.everywhere(session.task.tables, session.mesh)
     with (
         progress("training", last, start=first, every=training.log_every) as bar,
         contextlib.closing(session.stream.prefetch(first, last)) as batches,
@@ -52,17 +52,19 @@ def run(
             state = session.take_step(state, session.place(batch), tables)
             if step % training.log_every == 0 or step == last:
                 state = log.push(step, state)
-            text = _write(session, log, writers, wait=step == last)
+            is_stopping = preemption.requested and step != last
+            is_read = every > 0 and step % every == 0 and step != last
+            is_saved = is_stopping or is_read or step % session.experiment.checkpoint.every == 0 or step == last
+            # the saved sums are empty again, so what was logged must be on disk before them
+            text = _write(session, log, writers, wait=is_saved)
             bar.update(step, text) if text else bar.update(step)
-            if step % session.experiment.checkpoint.every == 0 or step == last:
+            if is_saved:
                 save(session, step, state)
-            if every and step % every == 0 and step != last:
-                writers.write(step, evaluate(state))
-            if preemption.requested and step != last:
-                _write(session, log, writers, wait=True)
-                save(session, step, state)
+            if is_stopping:
                 session.checkpoints.close()
                 raise Preempted(f"stopped at step {step} with its state saved; run the same command again to go on.")
+            if is_read:
+                writers.write(step, evaluate(state))
     return state
 
 
@@ -81,8 +83,10 @@ def _log(session: Session, flops: float) -> logs.Log:
 def _write(session: Session, log: logs.Log, writers: Writers, *, wait: bool) -> str:
     """Writes what has arrived; returns its summary."""
     text, patience = "", session.experiment.training.patience
+    rate = optimizers.learning_rate_at(session.experiment.optimizer, session.experiment.training.steps)
     for logged in log.arrived(wait=wait):
-        writers.write(logged.step, logged.scalars)
+        # the update of step n was made at the rate of n - 1, since schedules count from 0
+        writers.write(logged.step, logged.scalars | {"train/learning_rate": float(rate(logged.step - 1))})
         session.checkpoints.poll()
         text = logs.summary(logged.scalars)
         if logged.bad_in_row >= patience:

@@ -23,6 +23,11 @@ def of_state(state: TrainState, mesh: Mesh) -> TrainState:
     )
 
 
+def everywhere(tree: Any, mesh: Mesh) -> Any:
+    """Puts a copy of host arrays on every device."""
+    return jax.device_put(tree, NamedSharding(mesh, P()))
+
+
 def shards(mesh: Mesh) -> int:
     """How many ways the rows of a batch are divided."""
     return math.prod(mesh.shape[axis] for axis in BATCH)

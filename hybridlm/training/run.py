@@ -19,9 +19,10 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
     """Trains to the last step, or resumes there, and writes the report."""
     distributed.start()
     directory = epath.Path(directory)
-    workdir.claim(directory, experiment)
+    workdir.check(directory, experiment)
     with Preemption() as preemption:
         session = open_session(experiment, directory)
+        workdir.claim(directory, experiment)
         state = first_state(session)
         flops = overview.show(session, state)
         first = int(state.step)

@@ -1,7 +1,7 @@
 """All that changes from step to step, and all that a resumed run needs to go on bit for bit."""
 
 import dataclasses
-from typing import Any
+from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 from hybridlm.scoring.accumulator import Accumulator, empty
 
 
+@no_type_check  # the same tree also holds shapes and shardings
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:

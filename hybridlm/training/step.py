@@ -35,13 +35,14 @@ def make(
 ) -> Callable[[TrainState, Batch, Tables], TrainState]:
     """The step. `shards` is how many ways rows are divided; `constrain(x, names)` says where arrays lie."""
     constrain = constrain or (lambda x, names: x)
-    microbatches = experiment.training.accumulate
+    microbatches, shape = experiment.training.accumulate, (len(experiment.objectives), label_count(experiment, task))
 
     def step(state: TrainState, batch: Batch, tables: Tables) -> TrainState:
         key = jax.random.fold_in(jax.random.key(experiment.seed), state.step)
         inputs = draw(experiment, task, batch, key)
+        nothing = CategorySums(jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
         loss_of = functools.partial(_loss, experiment, task, batch, tables, shards, constrain)
-        grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain)
+        grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain, nothing)
         return _update(state, optimizer, grads, loss, sums)
 
     return step
@@ -92,35 +93,26 @@ def label_count(experiment: Experiment, task: Task) -> int:
     return len(tasks.label_names(task.tables)) if experiment.training.categories else 1
 
 
-def _gradients(loss_of, params, inputs: LossInputs, microbatches: int, constrain):
+def _gradients(loss_of, params, inputs: LossInputs, microbatches: int, constrain, nothing: CategorySums):
     """Gradient, loss and sums over the rows, in several passes if asked; weights already hold the normalisation."""
     grad_of = jax.value_and_grad(loss_of, has_aux=True)
 
-    def placed(rows: LossInputs) -> LossInputs:
-        return jax.tree.map(lambda x: constrain(x, ("batch", "token")[: x.ndim]), rows)
-
-    if microbatches == 1:
-        (loss, sums), grads = grad_of(params, placed(inputs))
-        return grads, loss, sums
-    # every microbatch takes every n-th row, so that all hold the same mix of objectives
-    split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, microbatches, *x.shape[1:]), 1, 0), inputs)
-
-    def one(total, rows):
-        (loss, sums), grads = grad_of(params, placed(rows))
+    def one(total, number):
+        # every microbatch takes every n-th row, so that all hold the same mix of objectives
+        rows = jax.tree.map(lambda x: x.reshape(-1, microbatches, *x.shape[1:])[:, number], inputs)
+        rows = jax.tree.map(lambda x: constrain(x, ("batch", "token")[: x.ndim]), rows)
+        (loss, sums), grads = grad_of(params, rows)
         return jax.tree.map(jnp.add, total, (grads, loss, sums)), None
 
-    zero = jax.eval_shape(lambda: grad_of(params, jax.tree.map(lambda x: x[0], split)))
-    (loss_shape, sums_shape), grads_shape = zero
-    start = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (grads_shape, loss_shape, sums_shape))
-    total, _ = jax.lax.scan(one, start, split)
-    return total
+    start = (jax.tree.map(jnp.zeros_like, params), jnp.zeros(()), nothing)
+    return one(start, 0)[0] if microbatches == 1 else jax.lax.scan(one, start, jnp.arange(microbatches))[0]
 
 
 def _update(
     state: TrainState, optimizer: optax.GradientTransformation, grads: Any, loss: Array, sums: CategorySums
 ) -> TrainState:
     """Applies the gradient unless something in it is not finite; a bad step changes nothing but its counters."""
-    grad_norm = optax.global_norm(grads)
+    grad_norm = optax.tree.norm(grads)
     is_good = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)

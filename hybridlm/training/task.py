@@ -122,7 +122,7 @@ def label_names(tables: Tables) -> tuple[tuple[str, str], ...]:
     return (("all", "all"), *tables.names)
 
 
-def target_columns(inputs: LossInputs, columns: dict[str, Int[Array, "B T"]]) -> dict[str, Int[Array, "B T"]]:
+def target_columns(inputs: LossInputs, columns: dict[str, Int[Array, "R S"]]) -> dict[str, Int[Array, "B T"]]:
     """Columns of the text, gathered to where each target is predicted."""
     place = jnp.maximum(inputs.target_index_BT, 0)
     return {name: columns[name].reshape(-1)[place] for name in LABEL_COLUMNS if name in columns}

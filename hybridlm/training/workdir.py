@@ -14,21 +14,24 @@ CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl
 CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
 
 
+def check(workdir: epath.Path, experiment: Experiment) -> None:
+    """Raises `ConfigError` where the directory belongs to another run; writes nothing."""
+    if not (workdir / CONFIG).exists():
+        return
+    changes = list(_differences(json.loads((workdir / CONFIG).read_text()), _plain(experiment)))
+    if changes:
+        raise ConfigError(
+            f"--workdir={workdir} belongs to another run; going on in it would mix the two. It differs in:\n"
+            + "\n".join(f"  {line}" for line in changes)
+            + "\nChoose another --workdir, or go back to the stored values to resume."
+        )
+
+
 def claim(workdir: epath.Path, experiment: Experiment) -> None:
-    """Makes the directory this run's, or finds that it is; one that belongs to another run is refused."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    wanted = json.loads(json.dumps(to_dict(experiment)))
-    if (workdir / CONFIG).exists():
-        stored = json.loads((workdir / CONFIG).read_text())
-        changes = list(_differences(stored, wanted))
-        if changes:
-            raise ConfigError(
-                f"--workdir={workdir} belongs to another run; going on in it would mix the two. It differs in:\n"
-                + "\n".join(f"  {line}" for line in changes)
-                + "\nChoose another --workdir, or go back to the stored values to resume."
-            )
-    durable.replace(workdir / CONFIG, json.dumps(wanted, indent=1))
+    """Makes the directory this run's. Call it when all checks have passed: a refused run must not own it."""
     if environment.is_primary():
+        workdir.mkdir(parents=True, exist_ok=True)
+        durable.replace(workdir / CONFIG, json.dumps(_plain(experiment), indent=1))
         durable.replace(workdir / ENVIRONMENT, json.dumps(environment.describe(), indent=1))
 
 
@@ -38,6 +41,11 @@ def read_config(workdir: epath.Path) -> Experiment:
     if not path.exists():
         raise ConfigError(f"{workdir} holds no run: {CONFIG} is missing. Name the --workdir of a `hybridlm train`.")
     return from_dict(Experiment, json.loads(path.read_text()))
+
+
+def _plain(experiment: Experiment) -> Any:
+    """The config as JSON gives it back."""
+    return json.loads(json.dumps(to_dict(experiment)))
 
 
 def _differences(stored: Any, wanted: Any, path: str = ""):

@@ -61,13 +61,14 @@ def test_an_unknown_domain_gets_the_nearest_name(config):
         corpora.survey_for_training(dataclasses.replace(config, domains=("pose",)), silent)
 
 
-@pytest.mark.parametrize("change", ["shortened", "reordered"])
+@pytest.mark.parametrize("change", ["shortened", "reordered", "reworded"])
 def test_sources_that_change_between_passes_are_noticed(tmp_path, config, source, change):
     path = tmp_path / "changing.jsonl"
     lines = pathlib.Path(source).read_text().splitlines()
     path.write_text("\n".join(lines))
     corpus = corpora.survey_for_training(dataclasses.replace(config, sources=(str(path),)), silent)
-    path.write_text("\n".join(lines[:-3] if change == "shortened" else lines[::-1]))
+    changes = {"shortened": lines[:-3], "reordered": lines[::-1], "reworded": [*lines[:-1], lines[-1][:-2] + '!"}']}
+    path.write_text("\n".join(changes[change]))
     with pytest.raises(ConfigError, match="the sources changed while they were read: document 'doc"):
         list(corpus.documents())
 

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 
 import pytest
 from etils import epath
@@ -87,10 +88,13 @@ def test_a_file_in_a_bucket_is_copied_once(tmp_path, monkeypatch):
     monkeypatch.setattr(directories.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     remote = epath.Path(tmp_path) / "remote"
     remote.write_text("content")
-    first = directories.local_copy(remote, "0123")
-    assert first.read_text() == "content" and first != remote
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    with pytest.raises(OSError, match="remote did not arrive as it was written: its SHA-256 is not the one recorded"):
+        directories.local_copy(remote, "0" * 64)
+    first = directories.local_copy(remote, sha256)
+    assert first.read_text() == "content" and list(first.parent.iterdir()) == [first]
     remote.unlink()
-    assert directories.local_copy(remote, "0123") == first
+    assert directories.local_copy(remote, sha256) == first
 
 
 def test_a_local_file_is_used_where_it_is(tmp_path):

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from hybridlm.data import embedded
@@ -53,6 +55,14 @@ def test_the_language_reference_is_english(library):
     with pytest.warns(UserWarning):
         english = documents(embedded.read(), "english")
     assert "The assert statement" in english["pydoc_data/topics:assert"].text.replace('"', "").replace("``", "")
+
+
+def test_a_python_without_language_reference_is_used_without(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.warns(UserWarning):
+        found = list(embedded.read())
+    assert Dropped("pydoc_data/topics", "not part of this Python") in found
+    assert list(documents(found, "english")) == ["alone.py:docstrings", "package/inner.py:docstrings"]
 
 
 def test_decimal_tests_are_grouped_by_operation_over_all_precisions(library):

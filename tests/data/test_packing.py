@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,14 @@ def test_rows_are_full_but_for_room_too_small_for_a_piece(lengths, row_length):
     assert np.array_equal(np.sort(rows["segment_ids"], axis=1)[:, ::-1] == 0, rows["segment_ids"] == 0), (
         "padding is last"
     )
+
+
+@pytest.mark.parametrize("row_length", [128, 1024])
+def test_real_lengths_fill_rows_to_98_per_cent(row_length):
+    lengths = np.random.default_rng(0).lognormal(4.5, 1.2, 2_000).astype(int) + 1
+    pieces = packing.plan(lengths, row_length)
+    used = len(pieces.row_P) + lengths.sum() + len(lengths)
+    assert used / (pieces.rows * row_length) >= 0.98
 
 
 @settings(max_examples=20)

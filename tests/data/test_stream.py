@@ -3,6 +3,7 @@ import threading
 
 import numpy as np
 import pytest
+from etils import epath
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.data import shards, writing
@@ -75,7 +76,7 @@ def test_a_damaged_record_reaches_the_reader_of_its_step(rows, monkeypatch):
 
     def read(self, indices):
         if indices == stream.indices(2):
-            raise shards.DamagedData("shard", "record 1 cannot be read")
+            raise shards.DamagedData(epath.Path("shard"), "record 1 cannot be read")
         return whole(self, indices)
 
     monkeypatch.setattr(Rows, "read", read)

@@ -9,6 +9,7 @@ import json
 import pathlib
 import random
 
+from hybridlm.config import command_line
 from hybridlm.config.data import DataConfig
 from hybridlm.config.evaluation import EvaluationConfig, standard_readings
 from hybridlm.config.experiment import Experiment
@@ -38,9 +39,15 @@ def get_config() -> Experiment:
     )
 
 
+def experiment(text: pathlib.Path, prepared: pathlib.Path | str = "", **changes: object) -> Experiment:
+    """The config on a text, with changes by dotted name: `**{"training.steps": 3}`."""
+    paths = {"data.sources": text, "data.prepared": prepared}
+    return command_line.changed(get_config(), {name: str(value) for name, value in (paths | changes).items()})
+
+
 def write_text(directory: pathlib.Path) -> None:
     """Fills a directory with one file of JSON lines per domain; the same bytes every time."""
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for domain, write in (("prose", _prose), ("code", _code), ("numbers", _numbers)):
         dice = random.Random(domain)
         lines = [

@@ -58,8 +58,19 @@ def test_picture(name, row):
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_the_documentation_shows_the_same_picture(name):
-    assert picture(name) in re.sub(r"^    ", "", DOCS.read_text(), flags=re.MULTILINE)
+def test_the_documentation_shows_the_same_picture_under_the_name(name):
+    drawn, lines = picture(name).splitlines(), DOCS.read_text().splitlines()
+    (above,) = [number for number, line in enumerate(lines) if re.match(rf"    (.* )?{name}\(", line)]
+    column = lines[above].index(f"{name}(")
+    below = lines[above + 1 : above + 1 + len(drawn)]
+    assert [line[column:].partition("   ")[0].strip() for line in below] == drawn
+
+
+def test_the_examples_of_the_documentation_run():
+    example = DOCS.read_text().partition("```python\n")[2].partition("```")[0]
+    lines = [line for line in example.splitlines() if line.startswith(("masks.", "(masks."))]
+    built = [eval(line, {"masks": masks}) for line in lines]
+    assert len(set(built)) == len(built) == 5
 
 
 def test_arguments_and_facts_say_the_same(row):

@@ -1,6 +1,7 @@
 """What holds for every objective, whatever it predicts."""
 
 import inspect
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,20 @@ def test_no_named_objective_is_left_out_of_these_tests(objectives):
     functions = inspect.getmembers(named, inspect.isfunction)
     constructors = {name for name, function in functions if function.__annotations__["return"] is named.Objective}
     assert {name.split()[0] for name in objectives} == constructors
+
+
+def test_the_page_about_objectives_says_of_each_what_its_record_says(objectives):
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "objectives.md").read_text()
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")
+    ]
+    for constructor, layout, corruption, streams, predicts, _, _, kind, _ in rows:
+        record = eval(constructor, vars(named))
+        assert [layout, corruption, streams, predicts] == [
+            str(getattr(record, field)) for field in ("layout", "corruption", "streams", "predicts")
+        ]
+        assert kind == single.part("one", record).kind.label
+    assert {row[0].partition("(")[0] for row in rows} == {name.split()[0] for name in objectives}
 
 
 def test_every_counted_token_is_a_target_once_and_the_others_never(draw, objective, batch):

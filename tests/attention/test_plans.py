@@ -1,0 +1,85 @@
+"""Which backend takes which mask, and the reason given; nothing is replaced in silence."""
+
+import re
+
+import jax.numpy as jnp
+import pytest
+
+from hybridlm import attention, masks
+from hybridlm.facts import tokens
+
+SWAPPED = tokens.concatenate([tokens.one_document(64, offset=64), tokens.one_document(64)], axis=1)
+PADDED = tokens.from_columns(*jnp.ones((2, 1, 128), jnp.int32), extra={"length": jnp.full((1, 128), 70, jnp.int32)})
+ROW = tokens.from_columns(jnp.ones((1, 128), jnp.int32), jnp.arange(128, dtype=jnp.int32)[None])
+ROW_OF_256 = tokens.from_columns(jnp.ones((1, 256), jnp.int32), jnp.arange(256, dtype=jnp.int32)[None])
+GPU = {"platform": "gpu"}
+
+PADDING = (masks.padding(), PADDED)
+ROUTES = [
+    (masks.causal(), ROW, GPU, "cudnn", "cudnn takes it"),
+    (masks.bidirectional(), ROW, GPU, "cudnn", "cudnn takes it"),
+    (masks.causal() & masks.window(31), ROW, GPU, "cudnn", "cudnn takes it"),
+    (masks.padding(), PADDED, GPU, "cudnn", "cudnn takes it"),
+    (masks.causal() & masks.padding(), PADDED, GPU, "cudnn", "cudnn takes it"),
+    (masks.causal(), ROW, {**GPU, "dtype": jnp.float16, "head_width": 256}, "cudnn", "cudnn takes it"),
+    (masks.bidirectional(), SWAPPED, GPU, "cudnn", "cudnn takes it"),
+    (masks.causal(), SWAPPED, GPU, "dense", "not cudnn: tokens are not stored in the order of `index`"),
+    (masks.causal(), ROW, {}, "dense", "not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; dense takes it"),
+    (masks.causal(), ROW, {"platform": "tpu"}, "dense", "this is tpu"),
+    (masks.causal(), ROW, {**GPU, "dtype": jnp.float32}, "dense", "in bfloat16 or float16, not float32"),
+    (masks.causal(), ROW, {**GPU, "head_width": 60}, "dense", "head width 60 is not a multiple of 8 up to 256"),
+    (masks.causal(), ROW, {**GPU, "head_width": 264}, "dense", "head width 264 is not a multiple of 8 up to 256"),
+    (masks.causal(), ROW, {**GPU, "k_facts": ROW}, "dense", "queries and keys are different tokens"),
+    (
+        masks.unified(),
+        ROW,
+        GPU,
+        "dense",
+        "unified() is not full, causal, causal with a left window, or one of the first",
+    ),
+    (masks.window(31), ROW, {**GPU}, "cudnn", "cudnn takes it"),
+]
+
+
+@pytest.mark.parametrize(("mask", "facts", "options", "backend", "reason"), ROUTES)
+def test_route(mask, facts, options, backend, reason):
+    explanation = attention.explain(mask, facts, **options)
+    assert explanation.backend == backend
+    assert reason in explanation.reason
+    planned = attention.plan(mask, facts, **{"dtype": jnp.bfloat16, "head_width": 64, **options})
+    assert backend == planned.backend.NAME
+
+
+def test_an_explanation_reads_as_a_sentence():
+    on_gpu = attention.explain(masks.causal(), ROW_OF_256, platform="gpu", backend="dense")
+    assert str(on_gpu) == "dense: asked for by name; computes 100.0% of blocks, 75.0% needed"
+    assert (on_gpu.needed, on_gpu.computed) == (0.75, 1.0)
+    fused = attention.explain(masks.causal(), ROW_OF_256, platform="gpu")
+    assert str(fused) == "cudnn: cudnn takes it; computes 75.0% of blocks, 75.0% needed"
+    on_cpu = attention.explain(masks.causal(), ROW, dtype=jnp.float32)
+    assert str(on_cpu).startswith(
+        "dense: not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; dense takes it; computes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mask", "options", "text"),
+    [
+        (
+            masks.causal(),
+            {"backend": "flash"},
+            "attention backend 'flash' is unknown; there are cudnn, dense, and 'auto'.",
+        ),
+        (
+            masks.causal(),
+            {"backend": "cudnn", "platform": "cpu"},
+            "attention backend 'cudnn' was asked for, but cuDNN runs on NVIDIA GPUs, and this is cpu. Use 'auto'",
+        ),
+        (masks.unified(), {"backend": "cudnn", **GPU}, "was asked for, but unified() is not full, causal"),
+        (masks.prefix(), {}, "mask prefix() reads prefix_length, but the tokens carry position, index, segment"),
+    ],
+)
+def test_refused(mask, options, text):
+    for ask in attention.plan, attention.explain:
+        with pytest.raises(ValueError, match=re.escape(text)):
+            ask(mask, ROW, **{"dtype": jnp.bfloat16, "head_width": 64, **options})

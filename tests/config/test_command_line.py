@@ -1,0 +1,64 @@
+"""Config files and the overrides typed after them."""
+
+import pytest
+
+from hybridlm.config.command_line import changed, load
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.experiment import Experiment
+
+FILE = """
+from hybridlm.config.experiment import Experiment
+
+def get_config():
+    return Experiment(name="from a file")
+"""
+
+
+def refused(call, *arguments) -> str:
+    with pytest.raises(ConfigError) as refusal:
+        call(*arguments)
+    return str(refusal.value)
+
+
+def test_text_becomes_a_value_of_the_type_that_stands_there(tmp_path):
+    (tmp_path / "run.py").write_text(FILE)
+    typed = {
+        "training.steps": "100",
+        "optimizer.learning_rate": "1e-4",
+        "model.tied_head": "false",
+        "data.sources": "a.txt,b.jsonl",
+        "data.domains": "('code', 'prose')",
+        "name": "renamed",
+    }
+    config = load(str(tmp_path / "run.py"), typed)
+    assert (config.training.steps, config.optimizer.learning_rate, config.model.tied_head) == (100, 1e-4, False)
+    assert (config.data.sources, config.data.domains) == (("a.txt", "b.jsonl"), ("code", "prose"))
+    assert config.name == "renamed"
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ({"training.steps": "many"}, "--config.training.steps=many must be of type int, as 600 is."),
+        ({"model.tied_head": "maybe"}, "--config.model.tied_head=maybe must be of type bool, as True is."),
+        ({"training.stepz": "1"}, "config.training.stepz does not exist; did you mean 'steps'?"),
+        ({"model": "large"}, "config.model='large' must be named values, not str."),
+    ],
+)
+def test_text_that_cannot_be_one_is_refused(typed, text):
+    assert refused(changed, Experiment(name="run"), typed) == text
+
+
+def test_a_file_that_gives_no_experiment_is_refused(tmp_path):
+    path = tmp_path / "run.py"
+    assert refused(load, str(path), {}) == (
+        f"--config={path} is not a file; configs live in configs/, for example configs/quickstart.py."
+    )
+    path.write_text("steps = 3")
+    assert refused(load, str(path), {}) == (
+        f"--config={path} has no function get_config(); it must return an Experiment."
+    )
+    path.write_text("def get_config():\n    return {'steps': 3}")
+    assert refused(load, str(path), {}) == (
+        f"get_config() of {path} returned dict; it must return a hybridlm Experiment."
+    )
