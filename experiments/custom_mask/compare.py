@@ -18,7 +18,13 @@ COLUMN = "ar"
 PLACE = ["document", "positions", "tokens"]
 
 
-def compare(files: Mapping[str, epath.Path], main: str, masks: Mapping[str, Mask | None], out: epath.Path) -> None:
+def compare(
+    files: Mapping[str, epath.Path],
+    main: str,
+    masks: Mapping[str, Mask | None],
+    out: epath.Path,
+    console: Console | None = None,
+) -> None:
     """Writes and prints what every mask loses against `main`, by category, in nats per token."""
     tables = {name: pd.read_parquet(path) for name, path in files.items()}
     for name, table in tables.items():
@@ -28,8 +34,11 @@ def compare(files: Mapping[str, epath.Path], main: str, masks: Mapping[str, Mask
             )
     found = pd.concat([_against(tables[main], table, name) for name, table in tables.items() if name != main])
     (out / "comparison.csv").write_text(found.to_csv(index=False))
-    plots.save(_picture(found, {name: mask or causal() for name, mask in masks.items()}), out / "comparison.png")
-    _print(found, main)
+    plots.save(
+        _picture(found, {name: causal() if mask is None else mask for name, mask in masks.items()}),
+        out / "comparison.png",
+    )
+    (console or Console()).print(_table(found, main))
 
 
 def _against(main: pd.DataFrame, other: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -81,7 +90,7 @@ def _picture(found: pd.DataFrame, masks: Mapping[str, Mask]) -> Figure:
     return figure
 
 
-def _print(found: pd.DataFrame, main: str) -> None:
+def _table(found: pd.DataFrame, main: str) -> Table:
     table = Table(title=f"nats per token more than {main}, paired, 95 % interval over split groups", box=None)
     for heading, side in (
         ("family", "left"),
@@ -93,4 +102,4 @@ def _print(found: pd.DataFrame, main: str) -> None:
     for (family, label), part in found.groupby(["family", "label"], sort=False):
         cells = [f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" for row in part.itertuples()]
         table.add_row(family.replace("_", " "), label.replace("_", " "), f"{part['tokens'].iloc[0]:,}", *cells)
-    Console(width=110).print(table)
+    return table

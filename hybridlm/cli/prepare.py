@@ -26,5 +26,5 @@ def run(argv: Sequence[str]) -> int:
     from hybridlm.config.exit_codes import ExitCode
     from hybridlm.data.prepare import prepare
 
-    prepare(experiment.data, flags.output, seed=experiment.seed)
+    prepare(experiment.data, flags.output)
     return ExitCode.DONE

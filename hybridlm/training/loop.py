@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import Callable
 
-import jax
-
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.training import logs, optimizers, placement
 from hybridlm.training import state as states

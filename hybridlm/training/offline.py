@@ -97,4 +97,4 @@ def _text(experiment: Experiment, source: epath.Path, directory: epath.Path, dat
         return prepared, EVALUATION
     where = epath.Path(experiment.data.prepared or source / workdir.DATA)
     where = where if where.exists() else directory / workdir.DATA
-    return prepare(experiment.data, where, seed=experiment.seed), experiment.evaluation.split
+    return prepare(experiment.data, where), experiment.evaluation.split

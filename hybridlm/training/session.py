@@ -57,7 +57,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
     mesh = meshes.make(experiment.mesh)
     rows = steps.rows_per_pass(experiment)
     meshes.check(mesh, experiment.model, rows)
-    prepared = prepare(experiment.data, experiment.data.prepared or directory / workdir.DATA, seed=experiment.seed)
+    prepared = prepare(experiment.data, experiment.data.prepared or directory / workdir.DATA)
     save_vocabulary(prepared.vocabulary, directory / workdir.VOCABULARY)
     task = task_of(experiment, prepared.vocabulary)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)

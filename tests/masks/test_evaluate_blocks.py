@@ -20,6 +20,8 @@ EXACT = {
     "padding": (masks.causal() & masks.padding(), {"lengths": [31], "length": [31] * T}),
     "chunk": (masks.chunk(10), {"lengths": [T]}),
     "strided": (masks.strided(3), {"lengths": [T]}),
+    "band": (masks.custom(lambda q, k: abs(q.index - k.index) < 6), {"lengths": [T]}),
+    "all but itself": (masks.custom(lambda q, k: abs(q.index - k.index) != 0), {"lengths": [T]}),
     "packed": (masks.causal() & WITHIN, {"lengths": DOCUMENTS}),
     "packed, both directions": (WITHIN, {"lengths": DOCUMENTS}),
     "block causal": (masks.block_causal(), {"lengths": DOCUMENTS, "block": 5}),
