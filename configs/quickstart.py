@@ -27,7 +27,7 @@ def get_config() -> Experiment:
             "masked": masked_diffusion(ratio=0.3),
         },
         optimizer=OptimizerConfig(learning_rate=4e-3, warmup=40, schedule="wsd", decay=0.3, final=0.02),
-        training=TrainingConfig(steps=420, batch_rows=32, log_every=20),
+        training=TrainingConfig(steps=360, batch_rows=32, log_every=20),
         checkpoint=CheckpointConfig(every=200, keep=2),
-        evaluation=EvaluationConfig(rows=384, batch_rows=32, readings=standard_readings(block_size=16, samples=4)),
+        evaluation=EvaluationConfig(rows=320, batch_rows=32, readings=standard_readings(block_size=16, samples=4)),
     )

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.DONE
     try:
         if verb not in VERBS:
-            raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)}.")
+            raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)}")
         return importlib.import_module(f"hybridlm.cli.{verb}").run(rest)
     except ConfigError as error:
         print(f"hybridlm: {error}", file=sys.stderr)

@@ -4,9 +4,12 @@ The values are frozen and checked as a whole, so an override builds a new config
 """
 
 import ast
+import contextlib
 import importlib.util
 import pathlib
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from hybridlm.config.errors import ConfigError, require
@@ -32,18 +35,33 @@ def _from_file(path: str) -> Experiment:
         pathlib.Path(path).is_file(),
         f"--config={path} is not a file; configs live in configs/, for example configs/quickstart.py.",
     )
-    spec = importlib.util.spec_from_file_location("hybridlm_config", path)
+    spec = importlib.util.spec_from_loader("hybridlm_config", SourceFileLoader("hybridlm_config", path))
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _blamed_on(path):
+        spec.loader.exec_module(module)
     require(
         hasattr(module, "get_config"), f"--config={path} has no function get_config(); it must return an Experiment."
     )
-    experiment = module.get_config()
+    with _blamed_on(path):
+        experiment = module.get_config()
     require(
         isinstance(experiment, Experiment),
         f"get_config() of {path} returned {type(experiment).__name__}; it must return a hybridlm Experiment.",
     )
     return experiment
+
+
+@contextlib.contextmanager
+def _blamed_on(path: str) -> Iterator[None]:
+    """Any error of the user's own file is a mistake in the config, named with its line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        where = f", line {lines[-1]}" if lines else ""
+        raise ConfigError(f"--config={path}{where}: {type(error).__name__}: {error}") from error
 
 
 def _current(tree: Any, name: str) -> Any:
@@ -60,7 +78,9 @@ def _typed(name: str, text: str, current: Any) -> Any:
             case bool():
                 return _TRUTH[text.lower()]
             case int() | float():
-                return type(current)(text)
+                return int(text) if text.lstrip("+-").isdecimal() else float(text)
+            case None:
+                return _literal(text)
             case list():
                 return (
                     list(ast.literal_eval(text))
@@ -72,3 +92,11 @@ def _typed(name: str, text: str, current: Any) -> Any:
             f"--config.{name}={text} must be of type {type(current).__name__}, as {current!r} is."
         ) from error
     return text
+
+
+def _literal(text: str) -> Any:
+    """A value for a name that has none yet: what Python reads in the text, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

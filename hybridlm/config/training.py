@@ -45,7 +45,11 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """Sizes of the device mesh; one of them may be -1 for "what is left". Batches divide over data × fsdp."""
+    """Sizes of the device mesh; one of them may be -1 for "what is left".
+
+    Attributes: data: copies of the model, each with rows of its own. fsdp: ways that parameters, and rows, are divided.
+    tensor: ways that heads, inner widths and the vocabulary are divided.
+    """
 
     data: int = -1
     fsdp: int = 1

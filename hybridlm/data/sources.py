@@ -22,21 +22,6 @@ from hybridlm.data.documents import Document, Dropped
 DOMAINS = {".py": "python", ".sql": "sql", ".yaml": "yaml_json", ".yml": "yaml_json", ".json": "yaml_json"}
 """Suffix of a text file -> its domain; any other suffix is "text"."""
 
-SPLITS = ("train", "validation", "test")
-
-
-@dataclasses.dataclass(frozen=True)
-class SourceFile:
-    """A file, and its name relative to the source it was found in: moving a corpus changes no name."""
-
-    path: epath.Path
-    name: str
-
-    @property
-    def plain_name(self) -> str:
-        """The name without `.zst`."""
-        return self.name.removesuffix(".zst")
-
 
 def read(source: str, on_bad_text: str) -> Iterator[Document | Dropped]:
     """All documents of a source; `on_bad_text` says whether text that is not UTF-8 is dropped or an error."""
@@ -65,42 +50,6 @@ def digest(source: str) -> str:
     return total.hexdigest()
 
 
-def files(source: str) -> list[SourceFile]:
-    """The files of a path, directory (recursively, hidden ones left out) or glob, by name."""
-    found = _found(source)
-    require(
-        len(found) > 0,
-        f"the source {source!r} names no file: a source is a file, a directory, a glob, or {embedded.NAME!r}. "
-        "Check the spelling; a relative path starts at the current directory.",
-    )
-    return sorted(found, key=lambda file: file.name)
-
-
-def _found(source: str) -> list[SourceFile]:
-    base, pattern = _split_glob(source)
-    # Only a local path can search below directories with `**`.
-    roots = (pathlib.Path(base) if is_local(base) else base).glob(pattern) if pattern else [base]
-    return [file for root in map(epath.Path, roots) for file in _below(root, base if pattern else root)]
-
-
-def _split_glob(source: str) -> tuple[epath.Path, str]:
-    parts = source.split("/")
-    plain = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
-    return epath.Path("/".join(parts[:plain]) or ("/" if source.startswith("/") else ".")), "/".join(parts[plain:])
-
-
-def _below(root: epath.Path, base: epath.Path) -> list[SourceFile]:
-    if not root.is_dir():
-        return [SourceFile(root, _relative(root, base) if root != base else root.name)] if root.exists() else []
-    paths = (epath.Path(folder) / name for folder, _, names in root.walk() for name in names)
-    named = [SourceFile(path, _relative(path, base)) for path in paths]
-    return [file for file in named if not any(part.startswith(".") for part in file.name.split("/"))]
-
-
-def _relative(path: epath.Path, base: epath.Path) -> str:
-    return path.relative_to(base).as_posix()
-
-
 def _text(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
     folder, _, last = file.plain_name.rpartition("/")
     stem, dot, suffix = last.rpartition(".")
@@ -109,10 +58,10 @@ def _text(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        yield _bad_text(Dropped(file.name, "not UTF-8", len(raw)), on_bad_text)
+        yield records.bad_text(Dropped(file.name, "not UTF-8", len(raw)), on_bad_text)
         return
     domain = DOMAINS.get(dot + suffix.lower(), "text")
-    yield checked(Document(file.name, text, folder or stem or last, domain), on_bad_text)
+    yield records.checked(Document(file.name, text, folder or stem or last, domain), on_bad_text)
 
 
 def _json_lines(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
@@ -120,13 +69,14 @@ def _json_lines(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropp
         for number, line in enumerate(stream, start=1):
             if line.isspace():
                 continue
+            place = f"{file.name}:{number}"
             try:
-                yield checked(_document(line.decode(), file, number), on_bad_text)
+                yield records.document(_fields(line.decode(), file, number), place, file.domain, on_bad_text)
             except UnicodeDecodeError:
-                yield _bad_text(Dropped(f"{file.name}:{number}", "not UTF-8", len(line)), on_bad_text)
+                yield records.bad_text(Dropped(place, "not UTF-8", len(line)), on_bad_text)
 
 
-def _document(line: str, file: SourceFile, number: int) -> Document:
+def _fields(line: str, file: SourceFile, number: int) -> dict[str, object]:
     def demand(is_met: bool, problem: str) -> None:
         rule = "each line of a .jsonl file is one JSON object with a string 'text'"
         require(is_met, f"{file.path}, line {number}: {problem}; {rule}. Repair or remove the line.")
@@ -140,35 +90,7 @@ def _document(line: str, file: SourceFile, number: int) -> Document:
         ) from error
     demand(isinstance(fields, dict), f"a JSON {type(fields).__name__}, not an object")
     demand(isinstance(fields.get("text"), str), f"no string 'text' among the fields {sorted(fields)}")
-    split = str(fields.get("split") or "")
-    demand(split in ("", *SPLITS), f"split {split!r} is not one of {', '.join(SPLITS)}")
-    name = str(fields.get("id") or f"{file.name}:{number}")
-    stem = file.plain_name.rpartition("/")[2].removesuffix(".jsonl")
-    domain = fields.get("domain") or fields.get("language") or stem
-    return Document(name, fields["text"], str(fields.get("group") or name), str(domain), split)
-
-
-def checked(document: Document, on_bad_text: str) -> Document | Dropped:
-    """The document itself, unless its text is empty or binary, or text or names cannot be written as UTF-8."""
-    if not document.text or document.text.isspace():
-        return Dropped(document.id, "empty", len(document.text))
-    try:
-        size = document.bytes
-        (document.id + document.group + document.domain).encode()
-    except UnicodeEncodeError:
-        return _bad_text(Dropped(document.id, "not UTF-8", len(document.text)), on_bad_text)
-    if "\0" in document.text:
-        return _bad_text(Dropped(document.id, "holds NUL bytes", size), on_bad_text)
-    return document
-
-
-def _bad_text(dropped: Dropped, on_bad_text: str) -> Dropped:
-    require(
-        on_bad_text == "drop",
-        f"{dropped.id}: {dropped.reason}, and data.on_bad_text='fail' allows no such document. Convert it to UTF-8, "
-        "remove it, or set data.on_bad_text='drop' to count it and go on.",
-    )
-    return dropped
+    return fields
 
 
 @contextlib.contextmanager

@@ -112,8 +112,11 @@ def batch_count(rows: Rows, config: EvaluationConfig) -> int:
     return -(-min(config.rows or len(rows), len(rows)) // config.batch_rows)
 
 
-def scorer(task: Task, config: EvaluationConfig, also: Mask | None) -> Callable:
-    """Jitted (params, batch, tables, batch number) -> by reading: values, who counts, sums per sample; and labels."""
+def scorer(task: Task, config: EvaluationConfig, also: Mask | None = None) -> Callable:
+    """Jitted (params, batch, tables, batch number) -> by reading: values, who counts, sums per sample; and labels.
+
+    Make it once per run: each one compiles by itself. `also` is a user's own mask, joined by &.
+    """
     return jax.jit(functools.partial(_score, task, config, also))
 
 
@@ -133,12 +136,12 @@ def _score(
 def _read(task: Task, name: str, reading: Reading, also, params, batch: Batch, labels_MBT, key):
     """Mean value per token of the text over the samples, who is counted, and category sums of every sample."""
     text = from_batch(batch)
-    is_exact = single.part(name, reading.objective).kind == ScoreKind.EXACT
-    samples = 1 if is_exact else reading.samples
+    samples = reading.samples if reading.objective.is_bound else 1
 
     def one(sample):
         drawn = Sample(sample, samples) if reading.objective.is_bound else None
-        inputs = single.build(name, reading.objective, text, task.ids, key, sample=drawn)
+        # the samples of a bound are shifts of one draw, so they share its key
+        inputs = single.build(name, reading.objective, text, task.ids, jax.random.clone(key), sample=drawn)
         inputs = inputs if also is None else dataclasses.replace(inputs, mask=inputs.mask & also)
         value_BT, is_counted_BT = in_text(inputs, _cost(task, params, inputs), text.tokens_BT.shape)
         sums = category_sums(
@@ -176,15 +179,15 @@ def in_text(
 def evaluate(
     task: Task,
     config: EvaluationConfig,
+    score: Callable,
     params: Any,
     batches: Iterable[dict[str, np.ndarray]],
     *,
-    also: Mask | None = None,
     place: Callable[[dict[str, np.ndarray]], Batch] = jax.device_put,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Scores all batches. `place` puts rows on devices; `on_batch` hears how many are done, and may raise to stop."""
-    score, tables = scorer(task, config, also), jax.device_put(task.tables)
+    """Scores all batches with a `scorer`. `place` puts rows on devices; `on_batch` hears how many are done, and may raise to stop."""
+    tables = jax.device_put(task.tables)
     found = columns(config.readings)
     labels = tasks.label_names(task.tables)
     totals = tuple(_empty(column, len(labels)) for column in found)

@@ -18,7 +18,7 @@ from hybridlm.training import placement, reporting, workdir
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.compatibility import check_fingerprints
-from hybridlm.training.evaluation import batch_count, batches
+from hybridlm.training.evaluation import batch_count, batches, scorer
 from hybridlm.training.evaluation import evaluate as read
 from hybridlm.training.progress import progress
 from hybridlm.training.session import task_of
@@ -52,9 +52,9 @@ def evaluate(
         found = read(
             task,
             config,
+            scorer(task, config, experiment.mask),
             params,
             batches(rows, config),
-            also=experiment.mask,
             place=placement.placer(mesh),
             on_batch=bar.update,
         )

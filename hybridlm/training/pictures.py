@@ -23,8 +23,8 @@ def masks(
     """The mask of each objective by name, True where the query (row of the picture) sees the key (column)."""
     text = from_batch({name: jnp.asarray(column[:, :TOKENS]) for name, column in row.items()})
     key, found = jax.random.key(experiment.seed), {}
-    for name, objective in experiment.objectives.items():
-        inputs = single.build(name, objective, text, task.ids, key)
+    for number, (name, objective) in enumerate(experiment.objectives.items()):
+        inputs = single.build(name, objective, text, task.ids, jax.random.fold_in(key, number))
         mask = inputs.mask if experiment.mask is None else inputs.mask & experiment.mask
         found[name] = np.asarray(materialize(mask, inputs.facts)[0])
     return found

@@ -120,21 +120,23 @@ def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
     )
     for c, (family, label) in enumerate(labels):
         if tokens_C[c]:
+            groups = int(found.clusters_C[c])
             yield Row(
                 family=family,
                 label=label,
                 column=column.part.name,
                 mean=float(found.mean_C[c]),
-                low=_number(found.low_C[c]),
-                high=_number(found.high_C[c]),
+                low=_number(found.low_C[c], groups),
+                high=_number(found.high_C[c], groups),
                 standard_error_mc=float(error_C[c]) if column.samples else None,
                 tokens=int(tokens_C[c]),
-                groups=int(found.clusters_C[c]),
+                groups=groups,
             )
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _number(end: float, groups: int) -> float | None:
+    """The end of an interval; a single group says nothing of how groups differ."""
+    return float(end) if math.isfinite(end) and groups > 1 else None
 
 
 def _sampling_error(totals: Totals, tokens_C: np.ndarray) -> np.ndarray:

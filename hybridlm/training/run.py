@@ -55,9 +55,9 @@ def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluat
         return evaluate(
             session.task,
             config,
+            session.score,
             state.params,
             batches(session.held_out, config),
-            also=session.experiment.mask,
             place=session.place,
             on_batch=on_batch,
         )

@@ -26,6 +26,7 @@ from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.compatibility import check_fingerprints
+from hybridlm.training.evaluation import scorer
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
 
@@ -34,6 +35,7 @@ from hybridlm.training.task import Task
 class Session:
     """Attributes:
     task, mesh, where (shardings of the state), take_step (state, batch, tables) -> state, place (rows onto the mesh).
+    score: the `evaluation.scorer` of the run.
     stream: training batches. held_out: rows of the evaluation split.
     tokenizer. checkpoints, and metadata: what every checkpoint says of itself.
     """
@@ -44,6 +46,7 @@ class Session:
     mesh: Mesh
     where: TrainState
     take_step: Callable
+    score: Callable
     place: Callable
     stream: TrainStream
     held_out: Rows
@@ -71,6 +74,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         mesh=mesh,
         where=where,
         take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
+        score=scorer(task, experiment.evaluation, experiment.mask),
         place=placement.placer(mesh),
         stream=TrainStream(
             prepared.rows("train"),

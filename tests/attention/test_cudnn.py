@@ -12,6 +12,8 @@ from hybridlm.attention import cudnn, dense
 from hybridlm.attention.cudnn import Pattern, pattern
 from hybridlm.facts import tokens
 
+pytestmark = pytest.mark.xdist_group("attention")  # one process compiles each small operation once
+
 T = 12
 PATTERNS = [
     (masks.bidirectional(), Pattern(False, None, False)),

@@ -8,6 +8,8 @@ import pytest
 from hybridlm import attention, masks
 from hybridlm.facts import tokens
 
+pytestmark = pytest.mark.xdist_group("attention")  # one process compiles each small operation once
+
 SWAPPED = tokens.concatenate([tokens.one_document(64, offset=64), tokens.one_document(64)], axis=1)
 PADDED = tokens.from_columns(*jnp.ones((2, 1, 128), jnp.int32), extra={"length": jnp.full((1, 128), 70, jnp.int32)})
 ROW = tokens.from_columns(jnp.ones((1, 128), jnp.int32), jnp.arange(128, dtype=jnp.int32)[None])

@@ -62,3 +62,23 @@ def test_a_file_that_gives_no_experiment_is_refused(tmp_path):
     assert refused(load, str(path), {}) == (
         f"get_config() of {path} returned dict; it must return a hybridlm Experiment."
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("import nothing_of_this_name", ", line 1: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("def get_config():\n    return undefined", ", line 2: NameError: name 'undefined' is not defined"),
+        ("# Notes\nsome prose", ": SyntaxError: invalid syntax ({name}, line 2)"),
+    ],
+)
+def test_an_error_in_the_file_is_named_with_its_line(tmp_path, source, text):
+    path = tmp_path / "run.py"
+    path.write_text(source)
+    assert refused(load, str(path), {}) == f"--config={path}{text.format(name=path.name)}"
+
+
+def test_what_the_file_itself_refuses_is_said_as_it_is(tmp_path):
+    path = tmp_path / "run.py"
+    path.write_text(FILE.replace('name="from a file"', 'name="x", objectives={}'))
+    assert refused(load, str(path), {}) == "objectives is empty; a model learns from at least one."

@@ -10,6 +10,8 @@ from hybridlm import masks
 from hybridlm.facts import tokens
 from hybridlm.facts.names import LIMIT
 
+pytestmark = pytest.mark.xdist_group("masks")  # one process compiles each small operation once
+
 
 def test_a_query_at_an_offset_sees_what_the_row_of_the_full_matrix_says(row):
     mask = masks.causal() & masks.window(3)

@@ -11,11 +11,14 @@ import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from hybridlm import masks
 from hybridlm.facts.names import LIMIT
 from hybridlm.facts.tokens import TokenFacts
+
+pytestmark = pytest.mark.xdist_group("masks")  # one process compiles each small operation once
 
 NAMES = ("position", "index", "segment", "block", "stream", "valid", "depth")
 ONE_SIZE = ((13, 3), (17, 3))  # tokens and block of the queries, of the keys
@@ -125,14 +128,14 @@ def over_blocks(reduce, matrix, block_q, block_k):
     return np.stack([reduce(matrix[:, :, j : j + block_k], 2) for j in range(0, matrix.shape[2], block_k)], 2)
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(written, sides())
 def test_a_mask_means_what_its_function_means(expression, tokens):
     (tree, mask), (q_facts, k_facts, _, _) = expression, tokens
     np.testing.assert_array_equal(dense(mask, q_facts, k_facts), oracle(tree, q_facts, k_facts))
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(written, sides(MANY_SIZES))
 def test_an_empty_block_hides_every_pair_and_a_full_block_none(expression, tokens):
     (tree, mask), (q_facts, k_facts, block_q, block_k) = expression, tokens

@@ -4,8 +4,6 @@ import pathlib
 import subprocess
 import sys
 
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
-
 ROOT = pathlib.Path(__file__).parents[2]
 
 WITHOUT_JAX = """
@@ -36,10 +34,11 @@ def in_new_interpreter(program: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
 
 
-def test_import_contracts_hold(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    status = lint_imports(config_filename="setup.cfg", no_cache=True, no_logo=True)
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_import_contracts_hold():
+    """In an interpreter of its own: the linter sets up logging anew, which absl's handler does not survive."""
+    call = "from importlinter.cli import lint_imports; exit(lint_imports('setup.cfg', no_cache=True, no_logo=True))"
+    found = subprocess.run([sys.executable, "-c", call], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
 
 
 def test_help_configs_and_masks_need_no_jax():

@@ -1,25 +1,27 @@
-"""One small run shared by the tests of training: its text, its rows, its task, and a session that can take steps."""
+"""One small run shared by the tests of training: its text, its rows, a session that takes its steps, and its end."""
 
+import contextlib
 import functools
 
 import jax
 import pytest
-from end_to_end import tiny
 from etils import epath
 from jax.experimental.compilation_cache import compilation_cache
 
 from hybridlm.data.prepare import prepare
 from hybridlm.data.progress import silent
 from hybridlm.sharding import mesh
+from hybridlm.training import run
 from hybridlm.training.session import open_session
+from tests.end_to_end import tiny
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compile_once(tmp_path_factory):
-    """Every run of a test compiles the same few programs."""
+    """Every run here compiles the same few programs, and is over before their optimisation would pay."""
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    jax.config.update("jax_disable_most_optimizations", True)
     compilation_cache.reset_cache()
 
 
@@ -41,19 +43,35 @@ def experiment(text, prepared):
     return tiny.experiment(text, prepared.directory)
 
 
-@pytest.fixture(scope="session")
-def one_device():
-    """Runs see the first of the eight devices only, as most compile and run faster on it."""
+@contextlib.contextmanager
+def devices(count):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mesh, "make", functools.partial(mesh.make, devices=jax.devices()[:1]))
+        patch.setattr(mesh, "make", functools.partial(mesh.make, devices=jax.devices()[:count]))
+        yield
+
+
+@pytest.fixture
+def one_device():
+    """A run sees the first of the eight devices alone, on which it compiles and runs faster."""
+    with devices(1):
         yield
 
 
 @pytest.fixture(scope="session")
-def session(experiment, one_device, tmp_path_factory):
-    return open_session(experiment, epath.Path(tmp_path_factory.mktemp("session")))
+def session(experiment, tmp_path_factory):
+    with devices(1):
+        return open_session(experiment, epath.Path(tmp_path_factory.mktemp("session")))
 
 
 @pytest.fixture(scope="session")
 def task(session):
     return session.task
+
+
+@pytest.fixture(scope="session")
+def trained(text, tmp_path_factory):
+    """The directory of the run after its last step; its data lie in it."""
+    directory = epath.Path(tmp_path_factory.mktemp("trained"))
+    with devices(1):
+        run.train(tiny.experiment(text), directory)
+    return directory
