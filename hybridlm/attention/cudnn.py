@@ -60,6 +60,8 @@ def refusal(request: Request) -> str | None:
         return f"cuDNN attention computes in bfloat16 or float16, not {request.dtype.name}"
     if request.head_width % 8 or request.head_width > 256:
         return f"head width {request.head_width} is not a multiple of 8 up to 256"
+    if request.length % 2:
+        return f"rows of {request.length} tokens are odd, and JAX trains through cuDNN on even lengths alone"
     if not request.is_self_attention:
         return "queries and keys are different tokens, and cuDNN would align them by their place in memory"
     found = pattern(request.mask)

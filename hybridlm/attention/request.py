@@ -20,7 +20,7 @@ class Request:
       is_self_attention: True where queries and keys are the same tokens.
       in_order: True where `index` is 0, 1, 2, ... along every row.
       platform: "cpu", "gpu" or "tpu".
-      dtype: of q, k and v. head_width: K.
+      dtype: of q, k and v. head_width: K. length: tokens of a row, T.
     """
 
     mask: Mask
@@ -29,6 +29,7 @@ class Request:
     platform: str
     dtype: jnp.dtype
     head_width: int
+    length: int
 
 
 def make(
@@ -43,4 +44,5 @@ def make(
         platform=platform or jax.default_backend(),
         dtype=jnp.dtype(dtype),
         head_width=head_width,
+        length=q_facts.shape[1],
     )

@@ -27,12 +27,16 @@ class Parser(argparse.ArgumentParser):
         own = [text for text in argv if not text.startswith("--config.")]
         flags, strays = self.parse_known_args(own)
         if strays:
-            known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-            hint = nearest(strays[0].partition("=")[0], known)
             raise ConfigError(
-                f"{strays[0]!r} is not a flag of {self.prog}{hint}; a config value is set by --config.name=value."
+                f"{strays[0]!r} is neither a flag of {self.prog} nor a --config.name=value{self._nearest(strays[0])}"
             )
         return flags, dict(_override(text) for text in argv if text.startswith("--config."))
+
+    def _nearest(self, stray: str) -> str:
+        if stray.startswith("config."):
+            return f"; did you mean '--{stray}'?"
+        flags = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        return nearest(stray.partition("=")[0], flags)
 
 
 def _override(text: str) -> tuple[str, str]:

@@ -16,17 +16,20 @@ from hybridlm.data.source_files import SourceFile
 ROWS = 64
 """Rows held at once."""
 
-PAGE_BYTES = 1 << 20
-"""Read from the file at a time; without it a whole row group is."""
+READ_BYTES = 1 << 20
+"""Read from a column at a time; the library would otherwise fetch whole row groups ahead."""
 
 
 def read(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
     """The document of every row; raises ConfigError if there is no column of text."""
-    with file.path.open("rb") as stream, parquet.ParquetFile(stream, buffer_size=PAGE_BYTES) as table:
-        columns, number = _columns(table.schema_arrow, file), 0
-        for batch in table.iter_batches(ROWS, columns=columns):
-            for number, fields in enumerate(_with_bytes(batch).to_pylist(), start=number + 1):
-                yield records.document(fields, f"{file.name}:{number}", file.domain, on_bad_text)
+    with (
+        file.path.open("rb") as stream,
+        parquet.ParquetFile(stream, buffer_size=READ_BYTES, pre_buffer=False) as table,
+    ):
+        batches = table.iter_batches(ROWS, columns=_columns(table.schema_arrow, file))
+        rows = (fields for batch in batches for fields in _with_bytes(batch).to_pylist())
+        for number, fields in enumerate(rows, start=1):
+            yield records.document(fields, f"{file.name}:{number}", file.domain, on_bad_text)
 
 
 def _columns(schema: pyarrow.Schema, file: SourceFile) -> list[str]:

@@ -1,23 +1,22 @@
-"""Documents out of files: plain text, JSON lines, either also as .zst, and whole directories or globs of them.
+"""Documents out of files (text, JSON lines, Parquet), directories and globs of them, and datasets of TFDS.
 
 A source yields `Document`s and `Dropped`s in an order that never changes. Whatever else can do that can be a source.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import io
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
-from hybridlm.data import embedded
-from hybridlm.data.directories import is_local
+from hybridlm.data import embedded, records, source_files, source_parquet, source_tfds
 from hybridlm.data.documents import Document, Dropped
+from hybridlm.data.source_files import SourceFile
 
 DOMAINS = {".py": "python", ".sql": "sql", ".yaml": "yaml_json", ".yml": "yaml_json", ".json": "yaml_json"}
 """Suffix of a text file -> its domain; any other suffix is "text"."""
@@ -27,27 +26,57 @@ def read(source: str, on_bad_text: str) -> Iterator[Document | Dropped]:
     """All documents of a source; `on_bad_text` says whether text that is not UTF-8 is dropped or an error."""
     if source == embedded.NAME:
         yield from embedded.read()
-        return
-    for file in files(source):
-        try:
-            yield from (_json_lines if file.plain_name.endswith(".jsonl") else _text)(file, on_bad_text)
-        except OSError as error:
-            raise OSError(f"{file.path} cannot be read to its end ({error}); copy or download it again.") from error
+    elif source_tfds.is_named(source):
+        yield from source_tfds.read(source, on_bad_text)
+    else:
+        for file in _plain_files(source):
+            yield from _file(file, on_bad_text)
 
 
 def exists(source: str) -> bool:
     """Whether the source names any file."""
-    return source == embedded.NAME or len(_found(source)) > 0
+    return source == embedded.NAME or len(source_files.found(source_tfds.located(source))) > 0
 
 
 def digest(source: str) -> str:
     """SHA-256 over the names and contents of a source's files."""
-    found = embedded.files() if source == embedded.NAME else [(file.name, file.path) for file in files(source)]
     total = hashlib.sha256()
-    for name, path in found:
+    for name, path in _named(source):
         with epath.Path(path).open("rb") as stream:
             total.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def _named(source: str) -> list[tuple[str, pathlib.Path | epath.Path]]:
+    if source == embedded.NAME:
+        return embedded.files()
+    return [(file.name, file.path) for file in source_files.files(source_tfds.located(source))]
+
+
+def _plain_files(source: str) -> list[SourceFile]:
+    """Its files, if none of them belongs to a dataset of TFDS: as files these would be noise."""
+    files = source_files.files(source)
+    marked = [file.path.parent for file in files if file.path.name == source_tfds.MARKS[0]]
+    datasets = [str(directory) for directory in marked if source_tfds.is_dataset(directory)]
+    require(
+        not datasets,
+        f"the source {source!r} holds datasets of TFDS among its files. Name each as a source of its own: "
+        f"{', '.join(datasets)}.",
+    )
+    return files
+
+
+def _file(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
+    try:
+        yield from _reader(file)(file, on_bad_text)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise OSError(f"{file.path} cannot be read to its end ({error}); copy or download it again.") from error
+
+
+def _reader(file: SourceFile) -> Callable[[SourceFile, str], Iterator[Document | Dropped]]:
+    if file.name.endswith(".parquet"):
+        return source_parquet.read
+    return _json_lines if file.plain_name.endswith(".jsonl") else _text
 
 
 def _text(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:

@@ -17,6 +17,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
+from hybridlm.config.exit_codes import ExitCode
 from hybridlm.training import compatibility, digests
 from hybridlm.training.environment import is_primary
 
@@ -24,7 +25,9 @@ _NONE = -1
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint could not be written, or none that was written can be trusted (exit code 74)."""
+    """A checkpoint could not be written, or none that was written can be trusted."""
+
+    exit_code = ExitCode.IO
 
 
 class Checkpoints:

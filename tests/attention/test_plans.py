@@ -31,6 +31,7 @@ ROUTES = [
     (masks.causal(), ROW, {**GPU, "dtype": jnp.float32}, "dense", "in bfloat16 or float16, not float32"),
     (masks.causal(), ROW, {**GPU, "head_width": 60}, "dense", "head width 60 is not a multiple of 8 up to 256"),
     (masks.causal(), ROW, {**GPU, "head_width": 264}, "dense", "head width 264 is not a multiple of 8 up to 256"),
+    (masks.causal(), tokens.one_document(63), GPU, "dense", "rows of 63 tokens are odd"),
     (masks.causal(), ROW, {**GPU, "k_facts": ROW}, "dense", "queries and keys are different tokens"),
     (
         masks.unified(),

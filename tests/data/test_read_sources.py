@@ -4,7 +4,7 @@ import pyarrow
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.data import sources
+from hybridlm.data import source_files, sources
 from hybridlm.data.documents import Document, Dropped
 
 
@@ -60,7 +60,7 @@ def test_a_directory_is_read_in_the_order_of_names_with_groups_and_domains(folde
     ],
 )
 def test_a_source_may_be_a_glob_a_directory_or_a_file(folder, pattern, names):
-    assert [file.name for file in sources.files(str(folder / pattern))] == names
+    assert [file.name for file in source_files.files(str(folder / pattern))] == names
 
 
 def test_a_source_that_names_nothing_says_what_a_source_is(tmp_path):
@@ -114,13 +114,19 @@ def test_empty_documents_are_dropped_whatever_the_policy(tmp_path):
         ('["text"]', "a JSON list, not an object"),
         ('{"content": "x"}', r"no string 'text' among the fields \['content'\]"),
         ('{"text": 7}', r"no string 'text' among the fields \['text'\]"),
-        ('{"text": "x", "split": "dev"}', "split 'dev' is not one of train, validation, test"),
     ],
 )
 def test_a_bad_line_is_an_error_with_file_and_line(tmp_path, line, problem):
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"text": "fine"}\n\n' + line)
     with pytest.raises(ConfigError, match=f"corpus.jsonl, line 3: {problem}.* Repair or remove the line"):
+        read(path)
+
+
+def test_a_split_of_another_name_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_bytes(lines({"text": "fine", "split": "test"}, {"text": "x", "split": "dev"}))
+    with pytest.raises(ConfigError, match="corpus.jsonl:2: split 'dev' is not one of train, validation, test. Rename"):
         read(path)
 
 

@@ -11,6 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from hybridlm.data.prepare import prepare
 from hybridlm.data.progress import silent
 from hybridlm.sharding import mesh
+from hybridlm.sharding.mesh import make as make_mesh
 from hybridlm.training import run
 from hybridlm.training.session import open_session
 from tests.end_to_end import tiny
@@ -45,8 +46,9 @@ def experiment(text, prepared):
 
 @contextlib.contextmanager
 def devices(count):
+    """The mesh of a run is made of the first `count` of the eight devices, whatever was said around it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mesh, "make", functools.partial(mesh.make, devices=jax.devices()[:count]))
+        patch.setattr(mesh, "make", functools.partial(make_mesh, devices=jax.devices()[:count]))
         yield
 
 

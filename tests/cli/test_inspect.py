@@ -1,0 +1,44 @@
+"""`hybridlm inspect` refuses in a sentence, before anything heavy is imported, and passes on what it was given."""
+
+import pytest
+
+from hybridlm.cli import main as command
+from hybridlm.training import inspection
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "hybridlm: nothing to inspect; give --data=PATH, --model=RUN_DIR or both.\n"),
+        (
+            ["--model=runs/a", "--config.data.row_length=64"],
+            "hybridlm: --config.data.row_length has no effect here: inspect changes no config.\n",
+        ),
+    ],
+)
+def test_mistakes_in_flags_are_refused_in_a_sentence(arguments, message, capsys):
+    assert command.main(["inspect", *arguments]) == 64
+    assert capsys.readouterr().err == message
+
+
+def test_a_misspelt_flag_names_the_one_that_was_meant(capsys):
+    assert command.main(["inspect", "--dta=text"]) == 64
+    assert "did you mean '--data'?" in capsys.readouterr().err
+
+
+def test_flags_reach_the_inspection(monkeypatch):
+    asked = []
+    monkeypatch.setattr(inspection, "inspect", lambda *arguments: asked.append(arguments) or 0)
+    assert command.main(["inspect", "--data=text", "--workdir=out"]) == 0
+    assert command.main(["inspect", "--model=run"]) == 0
+    assert asked == [("text", "", "out"), ("", "run", "")]
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path, capsys):
+    assert command.main(["inspect", f"--model={tmp_path}"]) == 64
+    assert "holds no run: config.json is missing" in capsys.readouterr().err
+
+
+def test_the_verb_is_listed(capsys):
+    assert command.main(["--help"]) == 0
+    assert "  inspect   show what a text holds" in capsys.readouterr().out

@@ -1,0 +1,141 @@
+"""Verbs, their help, and what a refusal says: in one sentence, with its exit code, and before jax is imported."""
+
+import importlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from hybridlm.cli import main as cli
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.exit_codes import ExitCode
+
+ROOT = pathlib.Path(__file__).parents[2]
+QUICKSTART = f"--config={ROOT / 'configs/quickstart.py'}"
+TRAIN = ("train", QUICKSTART, "--workdir=never")
+
+
+def run(capsys, *words):
+    """Exit code, standard output, standard error."""
+    try:
+        code = cli.main(words)
+    except SystemExit as leaving:  # argparse after --help
+        code = leaving.code
+    return code, *capsys.readouterr()
+
+
+def test_help_names_every_verb_and_exit_code(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == ExitCode.DONE
+    assert all(f"  {verb} " in out for verb in cli.VERBS)
+    assert "0 done, 64 config, 70 diverged, 74 io, 75 preempted" in out
+    assert run(capsys)[1] == out, "no words at all ask for help too"
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_shows_a_command_that_works(capsys, verb):
+    code, out, _ = run(capsys, verb, "--help")
+    assert code == 0
+    examples = [line.split() for line in out.splitlines() if line.startswith(f"  hybridlm {verb} ")]
+    assert examples
+    for words in examples:
+        configs = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
+        assert all((ROOT / path).is_file() for path in configs)
+
+
+REFUSED = {
+    "a verb": (("trian",), "there is no verb 'trian'; did you mean 'train'?"),
+    "a flag": (
+        (*TRAIN, "--workdri=x"),
+        "'--workdri=x' is neither a flag of hybridlm train nor a --config.name=value; did you mean '--workdir'?",
+    ),
+    "a stray argument": (
+        (*TRAIN, "config.training.steps=4"),
+        "'config.training.steps=4' is neither a flag of hybridlm train nor a --config.name=value; did you mean "
+        "'--config.training.steps=4'?",
+    ),
+    "a missing flag": (
+        ("train", QUICKSTART),
+        "the following arguments are required: --workdir (see hybridlm train --help).",
+    ),
+    "an override without a value": (
+        (*TRAIN, "--config.training.steps"),
+        "'--config.training.steps' has no value; write it as --config.training.steps=VALUE.",
+    ),
+    "a typo": ((*TRAIN, "--config.training.stepz=4"), "config.training.stepz does not exist; did you mean 'steps'?"),
+    "a type": ((*TRAIN, "--config.training.steps=4.5"), "config.training.steps=4.5 must be of type int, not float."),
+    "a block size": (
+        (*TRAIN, "--config.objectives.block.block_size=48"),
+        "objectives.block.block_size=48 does not divide data.row_length=128, so rows would end inside a block; use one "
+        "of [1, 2, 4, 8, 16, 32, 64, 128].",
+    ),
+    "a mesh": (
+        (*TRAIN, "--config.mesh.tensor=3"),
+        "mesh.tensor=3 does not divide model.heads=4; use one of [1, 2, 4].",
+    ),
+    "a missing file": (
+        ("train", "--config=configs/quikstart.py", "--workdir=never"),
+        "--config=configs/quikstart.py is not a file; configs live in configs/, for example configs/quickstart.py.",
+    ),
+    "a step that is no number": (
+        ("evaluate", "--model=a", "--workdir=b", "--step=last"),
+        "argument --step: invalid int value: 'last' (see hybridlm evaluate --help).",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "text"), REFUSED.values(), ids=REFUSED)
+def test_a_mistake_is_named_with_its_repair(capsys, words, text):
+    assert run(capsys, *words) == (ExitCode.CONFIG, "", f"hybridlm: {text}\n")
+
+
+def test_neither_help_nor_a_refusal_imports_jax():
+    """In a process of its own, since this one has long imported it."""
+    code = (
+        "import json, sys\n"
+        "from hybridlm.cli.main import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    try:\n"
+        "        main(words)\n"
+        "    except SystemExit:\n"
+        "        pass\n"
+        "print(sorted({'jax', 'flax', 'orbax', 'tensorflow'} & set(sys.modules)))"
+    )
+    asked = [["--help"], *([verb, "--help"] for verb in cli.VERBS), *(words for words, _ in REFUSED.values())]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(asked)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+class Ending(RuntimeError):
+    """An error that knows its exit code."""
+
+    exit_code = ExitCode.DIVERGED
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("no such thing"), ExitCode.CONFIG),
+        (OSError("disk full"), ExitCode.IO),
+        (Ending("not finite"), ExitCode.DIVERGED),
+    ],
+)
+def test_what_goes_wrong_becomes_a_sentence_and_a_code(capsys, monkeypatch, error, code):
+    def fails(words):
+        raise error
+
+    monkeypatch.setattr(importlib.import_module("hybridlm.cli.train"), "run", fails)
+    assert run(capsys, "train") == (code, "", f"hybridlm: {error}\n")
+
+
+def test_a_crash_keeps_its_traceback(monkeypatch):
+    def fails(words):
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(importlib.import_module("hybridlm.cli.train"), "run", fails)
+    with pytest.raises(RuntimeError, match="the device is lost"):
+        cli.main(["train"])
