@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from etils import epath
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,9 @@ from hybridlm.reports import plots
 from hybridlm.scoring.intervals import differences
 
 COLUMN = "ar"
+SHOWN = ("all", "character_type", "bracket", "digits", "domain")
+ENOUGH = 100
+"""Tokens below which a category is left out of the picture; the table has it."""
 PLACE = ["document", "positions", "tokens"]
 
 
@@ -64,30 +68,40 @@ def _difference(main, other, groups, codes, labels, family) -> pd.DataFrame:
 
 
 def _picture(found: pd.DataFrame, masks: Mapping[str, Mask]) -> Figure:
-    """The masks above, and below them what each costs by character type and word place."""
-    shown = found[found["family"].isin(["all", "character_type", "bracket", "digits", "domain"])]
-    rows = shown[["family", "label"]].drop_duplicates().apply(lambda row: f"{row.family}: {row.label}", axis=1).tolist()
+    """The masks above, and below them what each costs on the larger categories."""
+    shown = found[found["family"].isin(SHOWN) & (found["tokens"] >= ENOUGH)]
+    shown = shown.assign(row=(shown["family"] + ": " + shown["label"]).str.replace("_", " "))
+    rows = shown["row"].unique().tolist()
     with plots.style():
         figure = Figure(figsize=(9, 3.2 + 0.27 * len(rows)), layout="constrained")
-        grid = figure.add_gridspec(2, len(masks), height_ratios=[2.4, 0.27 * len(rows)])
+        grid = figure.add_gridspec(2, len(masks), height_ratios=[2.4, 0.1 + 0.27 * len(rows)])
         for place, (name, mask) in enumerate(masks.items()):
-            axis = figure.add_subplot(grid[0, place])
-            axis.imshow(np.asarray(materialize(mask & causal(), one_document(32))[0]), cmap="Blues", vmin=0, vmax=1.3)
-            axis.set(title=name, xlabel="key", ylabel="query", xticks=[], yticks=[])
-        axis = figure.add_subplot(grid[1, :])
-        for number, (name, part) in enumerate(shown.groupby("mask", sort=False)):
-            height = [
-                rows.index(f"{family}: {label}") + 0.25 * number for family, label in zip(part.family, part.label)
-            ]
-            error = [part.difference - part.low, part.high - part.difference]
-            color, marker = plots.PALETTE[number + 1], plots.MARKERS[number + 1]
-            axis.errorbar(part.difference, height, xerr=error, label=name, color=color, marker=marker, linestyle="none")
-        axis.axvline(0, color=plots.GREY, linewidth=1)
-        axis.set_yticks(range(len(rows)), rows)
-        axis.invert_yaxis()
-        axis.set_xlabel("nats per token more than causal (paired, 95 % interval over split groups)")
-        axis.legend(loc="lower right")
+            _draw_mask(figure.add_subplot(grid[0, place]), name, mask)
+        _draw_differences(figure.add_subplot(grid[1, :]), shown, rows)
     return figure
+
+
+def _draw_mask(axis: Axes, name: str, mask: Mask) -> None:
+    axis.imshow(np.asarray(materialize(mask & causal(), one_document(32))[0]), cmap="Blues", vmin=0, vmax=1.3)
+    axis.set(title=name, xlabel="key", ylabel="query", xticks=[], yticks=[])
+
+
+def _draw_differences(axis: Axes, shown: pd.DataFrame, rows: list[str]) -> None:
+    for number, (name, part) in enumerate(shown.groupby("mask", sort=False), 1):
+        axis.errorbar(
+            part["difference"],
+            [rows.index(row) + 0.25 * (number - 1.5) for row in part["row"]],
+            xerr=[part["difference"] - part["low"], part["high"] - part["difference"]],
+            label=name,
+            color=plots.PALETTE[number],
+            marker=plots.MARKERS[number],
+            linestyle="none",
+        )
+    axis.axvline(0, color=plots.GREY, linewidth=1)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.invert_yaxis()
+    axis.set_xlabel("nats per token more than causal (paired, 95 % interval over split groups)")
+    axis.legend(loc="best")
 
 
 def _table(found: pd.DataFrame, main: str) -> Table:

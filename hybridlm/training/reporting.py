@@ -153,7 +153,7 @@ def _run(facts: Facts) -> dict[str, Any]:
         "step": facts.step,
         "parameters": facts.parameters,
         "objectives": {name: objective.ratio for name, objective in facts.experiment.objectives.items()},
-        "mask": repr(facts.experiment.mask) if facts.experiment.mask else "none beside the objectives'",
+        "mask": "the objectives' own" if facts.experiment.mask is None else repr(facts.experiment.mask),
         "row length": facts.experiment.data.row_length,
         "seed": facts.experiment.seed,
         "tokenizer": facts.fingerprints["tokenizer"][:16],
