@@ -113,6 +113,11 @@ class Text:
     frequencies: Frequencies
     rows: tuple[PackedRow, ...]
 
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """In the order of every label's tokens."""
+        return tuple(domain for domain in self.families[0].labels[0].tokens if domain != ALL)
+
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:

@@ -29,7 +29,6 @@ def render(title: str, text: Text | None, model: Model | None) -> str:
         title=title,
         ALL=ALL,
         text=text,
-        domains=[portion for portion in text.families[0].labels[0].tokens if portion != ALL] if text else [],
         curve=plots.data_uri(inspection_plots.curve(text.frequencies)) if text else "",
         rows={row.title: plots.data_uri(inspection_plots.packed(row)) for row in text.rows} if text else {},
         model=model,

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from hybridlm.reports.blocks import words
-from hybridlm.reports.inspection import ALL, Drop, Family, Model, Portion, Text, Token, percent
+from hybridlm.reports.inspection import ALL, Drop, Model, Portion, Text, Token, percent
 
 _LABELS, _DOMAIN = 72, 12
 """Characters that a label takes with its tokens, and what the share of each domain takes beside them."""
@@ -19,7 +19,7 @@ def show(text: Text | None, model: Model | None, console: Console | None = None)
     if text:
         console.print(_portions(text.portions))
         console.print(_drops(text.drops))
-        console.print(_families(text.families, max(0, (console.width - _LABELS) // _DOMAIN)))
+        console.print(_families(text, max(0, (console.width - _LABELS) // _DOMAIN)))
     if model:
         console.print(_facts(model))
         console.print(_parameters(model))
@@ -55,11 +55,11 @@ def _drops(drops: Sequence[Drop]) -> Table:
     return table
 
 
-def _families(families: Sequence[Family], fit: int) -> Table:
+def _families(text: Text, fit: int) -> Table:
     """Shares of all labels; as many domains as there is room for."""
-    domains = [domain for domain in families[0].labels[0].tokens if domain != ALL][:fit]
+    domains = text.domains[:fit]
     table = _table("tokens by class", "tokens", "share", *domains, "most frequent", left=("most frequent",))
-    for family in families:
+    for family in text.families:
         table.add_row(Line(words(family.name), style="bold"))
         for label in family.labels:
             shares = (percent(family.share(label, domain)) for domain in (ALL, *domains))

@@ -13,7 +13,7 @@ from hybridlm.data.prepare import prepare, prepare_for_evaluation
 from hybridlm.data.prepared import Prepared, open_prepared
 from hybridlm.data.progress import Progress
 from hybridlm.reports import inspection_html, inspection_terminal
-from hybridlm.reports.inspection import save_distribution
+from hybridlm.reports.inspection import Model, Text, save_distribution
 from hybridlm.training import model_inspection, text_inspection, workdir
 from hybridlm.training.model_inspection import Run
 
@@ -21,13 +21,12 @@ PAGE, DISTRIBUTION = "inspection.html", "distribution.csv"
 
 
 def inspect(data: str, model: str, directory: str, *, progress: Progress = progresses.show) -> ExitCode:
-    """Prints what `data` and `model` hold, and writes the page and the distribution to `directory`; each may be ""."""
-    require(bool(data or model), "nothing to inspect; give --data=PATH, --model=RUN_DIR or both.")
+    """Prints what `data` and `model` hold (one may be ""), and writes the page and the distribution to `directory`."""
     with tempfile.TemporaryDirectory() as scratch:
         run = model_inspection.open_run(epath.Path(model)) if model else None
         prepared = rows_of(data, run, epath.Path(directory or scratch) / workdir.DATA, progress) if data else None
         text = text_inspection.describe(prepared, progress) if prepared else None
-        found = model_inspection.describe(run, prepared or _own_rows(run)) if run else None
+        found = model_inspection.describe(run, prepared or _own_rows(run), progress) if run else None
     inspection_terminal.show(text, found)
     if directory:
         _write(" and ".join(filter(None, (data, model))), text, found, epath.Path(directory))
@@ -68,7 +67,7 @@ def _own_rows(run: Run) -> Prepared | None:
     return open_prepared(where) if (where / manifests.FILE_NAME).exists() else None
 
 
-def _write(title: str, text, model, directory: epath.Path) -> None:
+def _write(title: str, text: Text | None, model: Model | None, directory: epath.Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     inspection_html.write(title, text, model, directory / PAGE)
     if text:

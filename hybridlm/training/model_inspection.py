@@ -1,5 +1,6 @@
 """What a run holds, read without running it: its config, parameters and their sharding, checkpoints and masks."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -9,6 +10,7 @@ from etils import epath
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
 from hybridlm.data.prepared import Prepared
+from hybridlm.data.progress import Progress
 from hybridlm.data.vocabulary import Vocabulary, load_vocabulary
 from hybridlm.models import size
 from hybridlm.reports.inspection import Model, Parameter
@@ -35,10 +37,10 @@ def open_run(directory: epath.Path) -> Run:
     return Run(directory, workdir.read_config(directory), load_vocabulary(directory / workdir.VOCABULARY))
 
 
-def describe(run: Run, prepared: Prepared | None) -> Model:
+def describe(run: Run, prepared: Prepared | None, progress: Progress) -> Model:
     """The model of a run; masks are drawn on a row of `prepared`, and left out without it."""
     task = task_of(run.experiment, run.vocabulary)
-    found = checkpoints(run.directory / workdir.CHECKPOINTS)
+    found = checkpoints(run.directory / workdir.CHECKPOINTS, progress)
     return Model(
         facts=_facts(run, task, found),
         parameters=parameters(task),
@@ -56,16 +58,16 @@ def parameters(task: Task) -> tuple[Parameter, ...]:
     return tuple(Parameter(row.path, row.shape, row.size, line.split(maxsplit=1)[1]) for row, line in rows)
 
 
-def checkpoints(directory: epath.Path) -> dict[str, str]:
+def checkpoints(directory: epath.Path, progress: Progress) -> dict[str, str]:
     """Checkpoint -> what differs from when it was sealed, "" if nothing; reads every byte of each."""
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-    marked = {name for name in names if name.endswith(".saving")}
-    steps = sorted((name for name in names if name[0].isdecimal() and name not in marked), key=_step)
-    return {name: _problem(directory / name, f"{name}.saving" in marked) for name in steps}
-
-
-def _step(name: str) -> tuple[int, str]:
-    return int(name.partition(".")[0]), name
+    steps = [name for name in names if name.partition(".")[0].isdecimal() and not name.endswith(".saving")]
+    found = {}
+    with progress("verifying checkpoints", len(steps)) as advance:
+        for name in sorted(steps, key=lambda name: int(name.partition(".")[0])):
+            found[name] = _problem(directory / name, f"{name}.saving" in names)
+            advance(1)
+    return found
 
 
 def _problem(path: epath.Path, is_being_saved: bool) -> str:
@@ -86,8 +88,8 @@ def _facts(run: Run, task: Task, found: dict[str, str]) -> dict[str, object]:
         "name": experiment.name,
         "parameters": size.count(tasks.abstract_params(task)),
         "objectives": ", ".join(f"{name} {objective.ratio:g}" for name, objective in experiment.objectives.items()),
-        "mask": repr(experiment.mask) if experiment.mask else "none beside the objectives'",
-        "mesh": ", ".join(f"{axis} {n}" for axis, n in dataclasses.asdict(experiment.mesh).items()),
+        "mask": "the objectives' own" if experiment.mask is None else repr(experiment.mask),
+        "mesh": ", ".join(f"{axis} {'the rest' if n == -1 else n}" for axis, n in vars(experiment.mesh).items()),
         "steps": f"{max(whole, default=0):,} of {experiment.training.steps:,} in the newest whole checkpoint",
         "tokenizer": f"{task.vocab_size:,} ids; SHA-256 {run.vocabulary.tokenizer.sha256[:16]}",
     }
@@ -95,5 +97,6 @@ def _facts(run: Run, task: Task, found: dict[str, str]) -> dict[str, object]:
 
 
 def _trained_on(run: Run, step: int) -> dict[str, object]:
-    stored = Checkpoints(run.directory / workdir.CHECKPOINTS, read_only=True).read_metadata(step)
+    with contextlib.closing(Checkpoints(run.directory / workdir.CHECKPOINTS, read_only=True)) as store:
+        stored = store.read_metadata(step)
     return {"trained on": f"data with fingerprint {stored['fingerprints']['data'][:16]}"}

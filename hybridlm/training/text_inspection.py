@@ -109,16 +109,16 @@ def _portions(name: str, split: Split, domains: tuple[str, ...], counts: Counts,
 def families(
     tables: Tables, counts_DWV: Int[np.ndarray, "D W V"], domains: tuple[str, ...], spellings: list[str]
 ) -> tuple[Family, ...]:
-    """The distribution of every family over its labels, with examples of each."""
-    found = []
+    """The distribution of every family over its labels, in all domains that have tokens, with examples of each."""
+    is_there_D, found = counts_DWV.any((1, 2)).tolist(), []
     for number, family in enumerate(tables.families):
         label_DWV = _labels(tables, number)
         labels = []
         for index, (name, definition) in enumerate(zip(family.labels, family.definitions, strict=True)):
             here_DWV = np.where(label_DWV == index, counts_DWV, 0)
             tokens_D, tokens_V = here_DWV.sum((1, 2)).tolist(), here_DWV.sum((0, 1))
-            by_domain = {ALL: sum(tokens_D)} | dict(zip(domains, tokens_D, strict=True))
-            labels.append(Label(name, definition, by_domain, *_examples(tokens_V, spellings)))
+            by_domain = {domain: tokens for domain, tokens, there in zip(domains, tokens_D, is_there_D) if there}
+            labels.append(Label(name, definition, {ALL: sum(tokens_D)} | by_domain, *_examples(tokens_V, spellings)))
         found.append(Family(family.name, family.question, tuple(labels)))
     return tuple(found)
 
@@ -138,8 +138,8 @@ def _labels(tables: Tables, number: int) -> np.ndarray:
 def _examples(tokens_V: np.ndarray, spellings: list[str]) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
     """The most frequent tokens, and of the others the rarest that occur."""
     order = np.argsort(-tokens_V, stable=True)[: np.count_nonzero(tokens_V)].tolist()
-    named = [Token(spellings[n], int(tokens_V[n])) for n in (*order[:EXAMPLES], *order[EXAMPLES:][-EXAMPLES:])]
-    return tuple(named[:EXAMPLES]), tuple(named[: EXAMPLES - 1 : -1])
+    frequent, rarest = order[:EXAMPLES], order[EXAMPLES:][::-1][:EXAMPLES]
+    return tuple(tuple(Token(spellings[n], int(tokens_V[n])) for n in part) for part in (frequent, rarest))
 
 
 def _spellings(tokenizer: Tokenizer) -> list[str]:

@@ -147,6 +147,14 @@ def test_text_is_read_in_the_vocabulary_of_a_run_and_nothing_is_left(run, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_domains_that_a_text_has_none_of_take_no_column(run, tmp_path):
+    (tmp_path / "mine.txt").write_text("A small dog sees the old river.\n")
+    where = epath.Path(tmp_path / "data")
+    mine = inspection.rows_of(str(tmp_path / "mine.txt"), model_inspection.open_run(run), where, silent)
+    assert mine.manifest.domains == ("code", "numbers", "prose", "text")
+    assert text_inspection.describe(mine, silent).domains == ("text",)
+
+
 def test_text_alone_is_prepared_as_training_would_and_kept_in_the_workdir(alone):
     fields = dataclasses.asdict(DataConfig())
     assert alone.directory.name == "data" and set(alone.manifest.splits) == {"train", "validation", "test"}
@@ -157,12 +165,13 @@ def test_text_alone_is_prepared_as_training_would_and_kept_in_the_workdir(alone)
 
 def test_a_model_is_described_without_its_arrays(run, prepared, experiment):
     opened = model_inspection.open_run(run)
-    model = model_inspection.describe(opened, prepared)
+    model = model_inspection.describe(opened, prepared, silent)
     shapes = tasks.abstract_params(task_of(experiment, prepared.vocabulary))
     assert sum(parameter.size for parameter in model.parameters) == size.count(shapes) == model.facts["parameters"]
     sharding = {parameter.path: parameter.sharding for parameter in model.parameters}
     assert sharding["layers/ffn/up"] == "- fsdp - tensor" and sharding["final_norm/scale"] == "replicated"
     assert model.facts["steps"] == "3 of 20 in the newest whole checkpoint"
+    assert model.facts["mesh"] == "data the rest, fsdp 1, tensor 1"
     assert model.facts["trained on"] == "data with fingerprint f00df00df00df00d"
     assert set(model.masks) == set(experiment.objectives)
     assert model.masks["block"].shape == (64, 64), "two streams of a row of 32"
@@ -170,7 +179,7 @@ def test_a_model_is_described_without_its_arrays(run, prepared, experiment):
 
 
 def test_masks_need_rows(run):
-    assert model_inspection.describe(model_inspection.open_run(run), None).masks == {}
+    assert model_inspection.describe(model_inspection.open_run(run), None, silent).masks == {}
 
 
 def test_checkpoints_are_listed_with_what_is_wrong(tmp_path):
@@ -181,23 +190,18 @@ def test_checkpoints_are_listed_with_what_is_wrong(tmp_path):
         digests.seal(directory / step)
     (directory / "10" / "array").write_text("nombres")
     (directory / "15.saving").touch()
-    assert model_inspection.checkpoints(directory) == {
+    assert model_inspection.checkpoints(directory, silent) == {
         "5": "",
         "10": "array has other bytes than when it was sealed",
         "15": "its saving has not ended",
     }
-    assert model_inspection.checkpoints(directory / "none") == {}
+    assert model_inspection.checkpoints(directory / "none", silent) == {}
 
 
 def refusal(data, run=None) -> str:
     with pytest.raises(ConfigError) as error:
         inspection.rows_of(str(data), run, epath.Path("nowhere"), silent)
     return str(error.value)
-
-
-def test_nothing_to_inspect_is_refused():
-    with pytest.raises(ConfigError, match="nothing to inspect; give --data=PATH, --model=RUN_DIR or both."):
-        inspection.inspect("", "", "")
 
 
 def test_a_run_given_as_text_is_pointed_out(run):
