@@ -10,12 +10,12 @@ class DataConfig:
     """Text sources, the tokenizer, and the shape of packed rows.
 
     Attributes:
-      sources: files (.txt, .jsonl, either also .zst), directories or globs of them, or "embedded": the running
-        interpreter's own standard library as code, its docstrings and language reference as English, its decimal test
-        files as numbers.
+      sources: files (.txt, .jsonl, either also .zst; .parquet), directories or globs of them, datasets of TFDS on disk
+        (`tfds:name/config:version@data_dir`, or their directory), or "embedded": the running interpreter's own standard
+        library as code, its docstrings and language reference as English, its decimal test files as numbers.
       prepared: directory that holds or will hold the prepared rows; "" means `<workdir>/data`.
-      tokenizer: "train" for a byte-level BPE trained on the training split, or a file: `tokenizer.json`, or a
-        sentencepiece `.model`.
+      tokenizer: "train" for a byte-level BPE trained on the training split, or a file: `tokenizer.json`, a
+        sentencepiece `.model`, or a rank file of tiktoken such as `cl100k_base.tiktoken`.
       vocab_size: vocabulary of a tokenizer trained here, special tokens included.
       row_length: tokens per row, T; longer documents are split, each piece opening with BOS.
       validation, test: shares of split groups (not of documents) held out.

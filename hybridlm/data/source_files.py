@@ -35,8 +35,8 @@ def files(source: str) -> list[SourceFile]:
     files_found = found(source)
     require(
         len(files_found) > 0,
-        f"the source {source!r} names no file: a source is a file, a directory, a glob, or {embedded.NAME!r}. "
-        "Check the spelling; a relative path starts at the current directory.",
+        f"the source {source!r} names no file: a source is a file, a directory, a glob, a dataset of TFDS, or "
+        f"{embedded.NAME!r}. Check the spelling; a relative path starts at the current directory.",
     )
     return sorted(files_found, key=lambda file: file.name)
 

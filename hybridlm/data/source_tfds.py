@@ -80,10 +80,9 @@ def _library(source: str) -> types.ModuleType:
 
 
 def _check_features(features, directory: epath.Path) -> None:
-    there = {name: f"{type(feature).__name__}{list(feature.shape or ())}" for name, feature in dict(features).items()}
-    listed = ", ".join(f"{name} ({kind})" for name, kind in there.items())
+    listed = ", ".join(f"{name}: {feature!r}" for name, feature in sorted(features.items()))
     require(
-        "text" in there and features["text"].shape == () and features["text"].np_dtype == np.object_,
+        "text" in features and features["text"].shape == () and features["text"].np_dtype == np.object_,
         f"{directory} has no feature 'text' that is one string an example, only {listed}. Prepare the dataset under "
         "another name with its text as 'text', or write it as .parquet or .jsonl.",
     )
@@ -98,7 +97,11 @@ def _examples(builder, split: str, directory: epath.Path) -> Iterator[dict[str, 
             "again with file_format='array_record'."
         ) from error
     for begin in range(0, len(examples), EXAMPLES):
-        yield from examples.__getitems__(range(begin, min(begin + EXAMPLES, len(examples))))
+        try:
+            found = examples.__getitems__(range(begin, min(begin + EXAMPLES, len(examples))))
+        except RuntimeError as error:  # how array_record reports a shard that is cut, altered or absent
+            raise OSError(f"{directory} cannot be read to its end ({error}); copy or prepare it again.") from error
+        yield from found
 
 
 def _document(example: dict, place: str, builder, split: str, on_bad_text: str) -> Document | Dropped:

@@ -67,6 +67,8 @@ def _bytes_of_characters() -> dict[str, int]:
 
 
 _BYTE = _bytes_of_characters()
+CHARACTER = {byte: character for character, byte in _BYTE.items()}
+"""Byte -> the character that stands for it in a byte-level `tokenizer.json`."""
 
 
 def _byte_level(piece: str) -> bytes:

@@ -1,6 +1,7 @@
 """Scores in a terminal: a block of lines per family, readings side by side, as many as the terminal is wide."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -12,20 +13,23 @@ from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Scores
 
 LOSES = "✗"
 FEW = "†"
-_LABELS, _READING = 42, 17
-"""Characters that labels with their token counts take, and what each reading takes beside them."""
+_LABELS, _READING, _LOG = 42, 17, 120
+"""Characters that labels with their token counts take, what each reading takes beside them, and the width of a log."""
 
 
 def show(scores: Scores, console: Console | None = None) -> None:
-    """Prints every reading on every category, in several tables where one would be too wide, and how to read them."""
-    console = console or Console()
+    """Prints every reading on every category, a table for each set of targets, in several parts where it is too wide."""
+    console = console or Console(width=None if sys.stdout.isatty() else _LOG)
     fit = max(1, (console.width - _LABELS) // _READING)
-    for columns in itertools.batched(ordered(scores), fit):
-        console.print(_table(scores, columns))
+    for _, alike in itertools.groupby(ordered(scores), key=lambda column: column.targets):
+        for columns in itertools.batched(alike, fit):
+            console.print(_table(scores, columns))
     console.print(_legend(scores))
 
 
 def _table(scores: Scores, columns: Sequence[Column]) -> Table:
+    """Readings of the same targets side by side."""
+    every = {name: cell.row.tokens for name, cell in blocks(scores)[0].lines[0].cells.items()}
     table = Table(box=None, header_style="", padding=(0, 2, 0, 0))
     table.add_column(Text("nats per token", style="dim"))
     table.add_column(Text("tokens", style="dim"), justify="right")
@@ -35,8 +39,12 @@ def _table(scores: Scores, columns: Sequence[Column]) -> Table:
         if block.family != ALL:
             table.add_row(Text(words(block.family), style="bold"))
         for line in block.lines:
-            cells = [_cell(line.cells.get(column.name)) for column in columns]
-            table.add_row(Text(f"  {words(line.label)}"), Text(f"{line.tokens:,} {line.share:>4.0%}"), *cells)
+            rows = [line.cells[column.name].row for column in columns if column.name in line.cells]
+            if rows:
+                most = max(rows, key=lambda row: row.tokens)
+                count = f"{most.tokens:,} {most.tokens / every[most.column]:>4.0%}"
+                cells = [_cell(line.cells.get(column.name)) for column in columns]
+                table.add_row(Text(f"  {words(line.label)}"), Text(count), *cells)
     return table
 
 
