@@ -7,6 +7,7 @@ import re
 import sys
 
 from hybridlm.cli.flags import Parser
+from hybridlm.cli.main import answer
 from hybridlm.config import command_line
 from hybridlm.config.storage import override
 
@@ -37,4 +38,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(answer(lambda: main(sys.argv[1:])))

@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hybridlm.config.errors import ConfigError, nearest
 from hybridlm.config.exit_codes import ExitCode
@@ -30,14 +30,26 @@ exit codes: {codes}
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code."""
     os.environ.setdefault("EPATH_USE_TF", "0")  # paths to buckets would import TensorFlow where it is installed
-    verb, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    return answer(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _run(argv: list[str]) -> int:
+    verb, *rest = argv or ["--help"]
     if verb in ("--help", "-h", "help"):
         print(_usage())
         return ExitCode.DONE
+    if verb not in VERBS:
+        raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)}")
+    return importlib.import_module(f"hybridlm.cli.{verb}").run(rest)
+
+
+def answer(action: Callable[[], int]) -> int:
+    """The exit code of an action; what went wrong in it becomes a sentence on standard error.
+
+    Anything unforeseen is raised, with its traceback.
+    """
     try:
-        if verb not in VERBS:
-            raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)}")
-        return importlib.import_module(f"hybridlm.cli.{verb}").run(rest)
+        return action()
     except ConfigError as error:
         print(f"hybridlm: {error}", file=sys.stderr)
         return ExitCode.CONFIG

@@ -23,6 +23,8 @@ class DataConfig:
       limit_bytes: at most this much text per domain of the training split, taken in the order of a hash of the group;
         0 is no limit.
       on_bad_text: what to do with a document that is not UTF-8 or holds NUL bytes: "drop" (counted, named) or "fail".
+      on_duplicate: what to do with a document whose whole text another one has: "drop" (counted, named), "keep"
+        (counted) or "fail". The first copy in training stays, or the first where training has none.
     """
 
     sources: tuple[str, ...] = ("embedded",)
@@ -35,6 +37,7 @@ class DataConfig:
     domains: tuple[str, ...] = ()
     limit_bytes: int = 0
     on_bad_text: str = "drop"
+    on_duplicate: str = "drop"
 
     def __post_init__(self):
         require(len(self.sources) > 0, "data.sources is empty; name at least one file or directory, or 'embedded'.")
@@ -52,4 +55,8 @@ class DataConfig:
         require(
             self.on_bad_text in ("drop", "fail"),
             f"data.on_bad_text={self.on_bad_text!r} must be 'drop' (count and name the document) or 'fail'.",
+        )
+        require(
+            self.on_duplicate in ("drop", "keep", "fail"),
+            f"data.on_duplicate={self.on_duplicate!r} must be 'drop' (leave the copy out, counted), 'keep' or 'fail'.",
         )

@@ -7,7 +7,7 @@ class ExitCode(enum.IntEnum):
     """Exit codes of `hybridlm`; any other number is a crash of the machine or the program and may be retried."""
 
     DONE = 0
-    """All steps are taken and the last checkpoint is proven readable."""
+    """All steps are taken, and the last checkpoint is sealed."""
     CONFIG = 64
     """The config or the data broke a rule; the same command fails again."""
     DIVERGED = 70

@@ -47,6 +47,16 @@ class Experiment:
             self.optimizer.warmup <= self.training.steps,
             f"optimizer.warmup={self.optimizer.warmup} is longer than training.steps={self.training.steps}.",
         )
+        falling = self.optimizer.decay_steps(self.training.steps)
+        require(
+            self.optimizer.warmup + falling < self.training.steps or falling == 0,
+            f"optimizer.warmup={self.optimizer.warmup} and a decay over {falling} steps (optimizer.decay="
+            f"{self.optimizer.decay}) leave none of training.steps={self.training.steps}; shorten one of them.",
+        )
+        require(
+            self.evaluation.split != "test" or self.data.test > 0,
+            "evaluation.split='test' needs a test split; data.test=0 makes none.",
+        )
         mixed = len(self.objectives) > 1 and any(part.across_documents for part in self.objectives.values())
         require(not mixed, "objective.across_documents works for a single objective; a mixture isolates documents.")
 

@@ -13,7 +13,7 @@ from hybridlm.masks import Mask, from_json, to_json
 def to_dict(config: Any) -> Any:
     """Nested dictionaries of plain values."""
     if isinstance(config, Mask):
-        return to_json(config)
+        return _stored(config)
     if dataclasses.is_dataclass(config):
         return {field.name: to_dict(getattr(config, field.name)) for field in dataclasses.fields(config)}
     if isinstance(config, Mapping):
@@ -41,6 +41,13 @@ def from_dict(kind: Any, data: Any, path: str = "config") -> Any:
     if isinstance(data, bool) and kind is not bool:
         raise ConfigError(f"{path}={data!r} must be of type {kind.__name__}, not bool.")
     return _is(data, kind, path)
+
+
+def _stored(mask: Mask) -> Any:
+    try:
+        return to_json(mask)
+    except ValueError as error:
+        raise ConfigError(f"a config must be storable, and its mask is not: {error}") from error
 
 
 def override(config: Any, changes: Mapping[str, Any]) -> Any:

@@ -4,6 +4,17 @@ import dataclasses
 
 from hybridlm.config.errors import one_of, require
 
+_RANGES = (
+    ("warmup", 0, float("inf")),
+    ("decay", 0, 1),
+    ("final", 0, 1),
+    ("b1", 0, 0.999999),
+    ("b2", 0, 0.999999),
+    ("eps", 0, 1),
+    ("weight_decay", 0, float("inf")),
+    ("clip", 0, float("inf")),
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -36,11 +47,21 @@ class OptimizerConfig:
     def __post_init__(self):
         one_of("optimizer.schedule", self.schedule, ("cosine", "wsd", "constant"))
         require(self.learning_rate > 0, f"optimizer.learning_rate={self.learning_rate} must be positive.")
+        for field, low, high in _RANGES:
+            value = getattr(self, field)
+            require(
+                low <= value <= high,
+                f"optimizer.{field}={value} must lie between {low} and {high}; outside, the update would not descend.",
+            )
         require(
             self.name == "adamw" or ":" in self.name,
             f"optimizer.name={self.name!r} must be 'adamw' or an import path 'package.module:function', "
             "for example 'optax.contrib:muon'.",
         )
+
+    def decay_steps(self, steps: int) -> int:
+        """How many of the last steps the rate of "wsd" falls."""
+        return round(self.decay * steps) if self.schedule == "wsd" else 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,34 +5,24 @@ So a corpus of any size is prepared in little memory: a few names per document, 
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError, nearest, require
-from hybridlm.data import documents, sources, splits
-from hybridlm.data.documents import Account, Document, Dropped
-from hybridlm.data.progress import Progress
-
-
-class Entry(NamedTuple):
-    """A document without its text; `place` counts everything the sources yield."""
-
-    place: int
-    id: str
-    group: str
-    domain: str
-    split: str
-    bytes: int
+from hybridlm.data import documents, duplicates, sources, splits
+from hybridlm.data.audit import Duplicates
+from hybridlm.data.documents import Account, Document, Dropped, Entry
+from hybridlm.data.progress import Progress, remark
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """The chosen documents in the order of the sources, and the account of those left out."""
+    """The chosen documents in the order of the sources, and the accounts of those left out and of those that repeat."""
 
     sources: tuple[str, ...]
     on_bad_text: str
     entries: tuple[Entry, ...]
     account: Account
+    duplicates: Duplicates = dataclasses.field(default_factory=Duplicates)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -72,7 +62,8 @@ def survey(names: tuple[str, ...], on_bad_text: str, split_of: Callable[[Documen
             if isinstance(found, Dropped):
                 documents.count(account, found)
                 continue
-            entries.append(Entry(place, found.id, found.group, found.domain, split_of(found), found.bytes))
+            named = (found.id, found.group, found.domain, split_of(found))
+            entries.append(Entry(place, *named, found.bytes, duplicates.digest(found.text)))
             advance(entries[-1].bytes)
     _check_groups(entries)
     return Corpus(names, on_bad_text, tuple(entries), account)
@@ -85,7 +76,9 @@ def survey_for_training(config: DataConfig, progress: Progress) -> Corpus:
         return document.split or splits.split_of(document.group, validation=config.validation, test=config.test)
 
     corpus = survey(config.sources, config.on_bad_text, split_of, progress)
-    corpus = within_limit(only_domains(corpus, config.domains), config.limit_bytes)
+    corpus = without_duplicates(only_domains(corpus, config.domains), config.on_duplicate)
+    remark(progress, corpus.duplicates.line)
+    corpus = within_limit(corpus, config.limit_bytes)
     splits.check_splits(
         (entry.split for entry in corpus.entries),
         (entry.group for entry in corpus.entries),
@@ -102,6 +95,19 @@ def only_domains(corpus: Corpus, domains: tuple[str, ...]) -> Corpus:
         require(name in corpus.domains, f"data.domains names {name!r}, which no document has{hint}")
     kept = {entry for entry in corpus.entries if not domains or entry.domain in domains}
     return _kept(corpus, kept, "not one of data.domains")
+
+
+def without_duplicates(corpus: Corpus, on_duplicate: str) -> Corpus:
+    """Counts the exact duplicates and leaves them out, or keeps them, or raises ConfigError, as `on_duplicate` says."""
+    found = duplicates.pairs(corpus.entries)
+    corpus = dataclasses.replace(corpus, duplicates=duplicates.counted(found))
+    if on_duplicate == "keep":
+        return corpus
+    if on_duplicate == "fail":
+        duplicates.refuse(found)
+    kept = set(corpus.entries) - {copy for copy, _ in found}
+    duplicates.check_splits(corpus.entries, kept)
+    return _kept(corpus, kept, duplicates.REASON)
 
 
 def within_limit(corpus: Corpus, limit_bytes: int) -> Corpus:

@@ -1,4 +1,4 @@
-"""A document, a document that was left out, and the account of what was left out and why."""
+"""A document, with its text and without, a document that was left out, and the account of what was left out and why."""
 
 import dataclasses
 from typing import NamedTuple
@@ -22,6 +22,18 @@ class Document(NamedTuple):
     def bytes(self) -> int:
         """Length of the text in UTF-8."""
         return len(self.text) if self.text.isascii() else len(self.text.encode())
+
+
+class Entry(NamedTuple):
+    """A document without its text; `place` counts everything the sources yield, `digest` is that of the text."""
+
+    place: int
+    id: str
+    group: str
+    domain: str
+    split: str
+    bytes: int
+    digest: bytes
 
 
 class Dropped(NamedTuple):

@@ -8,8 +8,8 @@ from etils import epath
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.data import documents, token_store, words
-from hybridlm.data.corpus import Corpus, Entry
-from hybridlm.data.documents import Account, Document, Dropped
+from hybridlm.data.corpus import Corpus
+from hybridlm.data.documents import Account, Document, Dropped, Entry
 from hybridlm.data.progress import Progress
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.data.words import WordRanks

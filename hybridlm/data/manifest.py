@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.data.audit import Duplicates, Overlap
 from hybridlm.data.documents import Drops
 
 FILE_NAME = "manifest.json"
@@ -59,6 +60,7 @@ class Manifest:
       sources: as they were named. recipe: everything the rows depend on, the SHA-256 of every source in place of its
         name; equal recipes give equal rows.
       files: SHA-256 of the small files beside the rows, by name.
+      duplicates: exact ones. overlap: of every held-out split with training. Rows that were never audited have none.
     """
 
     format: int = FORMAT
@@ -71,6 +73,8 @@ class Manifest:
     recipe: dict[str, object]
     tokenizer_sha256: str
     files: dict[str, str]
+    duplicates: Duplicates = dataclasses.field(default_factory=Duplicates)
+    overlap: dict[str, Overlap] = dataclasses.field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -129,4 +133,7 @@ def _from_json(fields: dict) -> Manifest:
     }
     drops = {reason: Drops(**drop) for reason, drop in fields["drops"].items()}
     names = {name: tuple(fields[name]) for name in ("domains", "sources")}
-    return Manifest(**fields | names | {"splits": splits, "drops": drops})
+    duplicates = Duplicates(**fields.get("duplicates", {}))
+    overlap = {split: Overlap(**found) for split, found in fields.get("overlap", {}).items()}
+    audit = {"duplicates": duplicates, "overlap": overlap}
+    return Manifest(**fields | names | audit | {"splits": splits, "drops": drops})

@@ -1,4 +1,4 @@
-"""The whole way from text to rows on disk: survey, tokenizer, words, tokens, packed rows, manifest."""
+"""The whole way from text to rows on disk: survey, tokenizer, words, audit, tokens, packed rows, manifest."""
 
 import dataclasses
 import hashlib
@@ -12,8 +12,8 @@ from etils import epath
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.data import manifest as manifests
+from hybridlm.data import overlap, sources, tokenizer_files, tokenizer_json, words
 from hybridlm.data import progress as progresses
-from hybridlm.data import sources, tokenizer_files, tokenizer_json, words
 from hybridlm.data.corpus import Corpus, survey, survey_for_training
 from hybridlm.data.directories import whole
 from hybridlm.data.encoding import encode
@@ -84,7 +84,8 @@ def _build(
     directory: epath.Path,
     progress: Progress,
 ) -> None:
-    """Encodes, packs and writes every split, then the vocabulary, then the manifest."""
+    """Audits the corpus; encodes, packs and writes every split, then the vocabulary, then the manifest."""
+    overlaps = overlap.measure(corpus, progress)
     tokenizer, spool = vocabulary.tokenizer, directory / "tokens"
     encoded = encode(corpus, tokenizer, vocabulary.word_ranks, spool, progress)
     domains = (*vocabulary.domains, *(name for name in corpus.domains if name not in vocabulary.domains))
@@ -106,6 +107,8 @@ def _build(
         recipe=recipe,
         tokenizer_sha256=tokenizer.sha256,
         files=files,
+        duplicates=corpus.duplicates,
+        overlap=overlaps,
     )
     manifests.save(manifest, directory)
 

@@ -1,7 +1,7 @@
 """What an objective asks of a network for one batch. Training and scoring read the same record."""
 
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import jax
 from jaxtyping import Array, Float, Int
@@ -38,10 +38,11 @@ class LossInputs:
       train_weight_BT: weight in the training loss.
       score_weight_BT: weight of the token's NLL in its score: 1 for autoregression, -alpha'/(1-alpha) or L/l for a
         bound.
-      noise_BT: time t in [0, 1] of the corruption this input went through; 0 for clean text.
+      noise_BT: share of tokens that the corruption of this input replaces, 1 - alpha(t); 0 for clean text.
       part_B: row -> which of `parts` it belongs to.
       mask: who may attend to whom (a `masks.Mask`; static).
       parts: the objectives present (static).
+      loss: a per-token loss of `scoring.reductions.Reductions` in place of the NLL, or None; training alone (static).
       dense: True if nearly every position has a target, so that gathering targets first would not pay (static).
     """
 
@@ -55,4 +56,5 @@ class LossInputs:
     part_B: Int[Array, "B"]
     mask: Hashable = dataclasses.field(metadata={"static": True})
     parts: tuple[Part, ...] = dataclasses.field(metadata={"static": True})
+    loss: Callable | None = dataclasses.field(default=None, metadata={"static": True})
     dense: bool = dataclasses.field(default=True, metadata={"static": True})

@@ -120,7 +120,7 @@ def apply(
 ) -> tuple[Float[Array, "B T D"], Any]:
     """Hidden states after the final norm, and the state `mix` returned for every layer, stacked.
 
-    `noise_BT` is the time t of each token's corruption; None is clean text, 0 everywhere. A token id or a learned
+    `noise_BT` is the share of tokens a corruption replaces, 1 - alpha(t); None is clean text. A token id or a learned
     position outside its table gives NaN at that token.
     """
     network = Decoder(config, vocab_size)

@@ -27,7 +27,8 @@ class Sample:
 class Corrupted(NamedTuple):
     """Attributes:
     inputs_BT: what the network reads. weight_BT: what each token's NLL weighs, 0 where it is not predicted.
-    noise_BT: t of each token's group. is_counted_BT: tokens that an average runs over, predicted in this draw or not.
+    noise_BT: share of its group that is replaced, 1 - alpha(t).
+    is_counted_BT: tokens that an average runs over, predicted in this draw or not.
     """
 
     inputs_BT: Int[Array, "B T"]
@@ -70,7 +71,7 @@ def _continuous(objective, text, is_target_BT, number_BT, ids, key) -> Corrupted
     t_BT = even_times(time_key, number_BT)
     noisy_BT, is_masked_BT = absorbing.corrupt(mask_key, text.tokens_BT, t_BT, schedule, ids.mask, is_target_BT)
     weight_BT = jnp.where(is_masked_BT, schedules.likelihood_weight(schedule, t_BT), 0.0)
-    return Corrupted(noisy_BT, weight_BT, t_BT, is_target_BT)
+    return Corrupted(noisy_BT, weight_BT, schedule.one_minus_alpha(t_BT), is_target_BT)
 
 
 def _fixed_count(text, is_target_BT, group_BT, number_BT, ids, key, sample) -> Corrupted:

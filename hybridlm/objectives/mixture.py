@@ -42,6 +42,11 @@ def build(
         one = _as_part(one, number, first * text.tokens_BT.shape[1], objective.ratio / total)
         built.append(one if objective.streams == allocation.streams else _pair_rows(one))
         first += rows
+    require(
+        len({one.loss for one in built}) == 1,
+        "all objectives of a mixture share one per-token loss, but a builder returned another `loss` than the others; "
+        "give all of them the same, or train this objective alone.",
+    )
     inputs = built[0] if len(built) == 1 else _join(built, allocation)
     return inputs if also is None else dataclasses.replace(inputs, mask=inputs.mask & also)
 
@@ -65,7 +70,10 @@ def _as_part(one: LossInputs, number: int, first_token: int, ratio: float) -> Lo
 
 
 def _pair_rows(one: LossInputs) -> LossInputs:
-    """Two rows of one stream side by side in one of twice the width; they stay separate documents."""
+    """Two rows of one stream side by side in one of twice the width; they stay separate documents.
+
+    `index` counts along each text row as it does where the row stands alone, so that masks that read it mean the same.
+    """
     length, facts = one.inputs_BT.shape[1], one.facts
 
     def later(column_BT, step: int):
@@ -74,7 +82,7 @@ def _pair_rows(one: LossInputs) -> LossInputs:
 
     facts = dataclasses.replace(
         facts,
-        index=later(facts.index, length),
+        in_order=False,
         block=later(facts.block, length),
         segment=jnp.where(facts.segment > 0, later(facts.segment, length), 0),
     )

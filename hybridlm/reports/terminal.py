@@ -18,7 +18,7 @@ _LABELS, _READING, _LOG = 42, 17, 120
 
 
 def show(scores: Scores, console: Console | None = None) -> None:
-    """Prints every reading on every category, a table for each set of targets, in several parts where it is too wide."""
+    """Prints every reading on every category, a table for each set of targets, in parts where it is too wide."""
     console = console or Console(width=None if sys.stdout.isatty() else _LOG)
     fit = max(1, (console.width - _LABELS) // _READING)
     for _, alike in itertools.groupby(ordered(scores), key=lambda column: column.targets):

@@ -77,20 +77,28 @@ class Evaluation:
 
 
 def columns(readings: Mapping[str, Reading]) -> tuple[Column, ...]:
-    """One column per reading; beside a prefix reading, the autoregressive one and the baseline on the same targets."""
+    """One column per reading; beside one of some targets alone, the autoregressive one and the baseline on the same."""
     found = []
     left_to_right = next((n for n, r in readings.items() if r.objective.is_autoregressive), None)
     for name, reading in readings.items():
         part = single.part(name, reading.objective)
-        has_prefix = reading.objective.layout == "prefix"
-        targets = "tokens after the prefix" if has_prefix else ALL_TARGETS
+        some, targets = _targets(name, reading)
         found.append(Column(part, reading.samples if part.kind == ScoreKind.SHARE else 0, targets, name))
-        if has_prefix and left_to_right:
-            other = single.part(f"{left_to_right} after {name}", readings[left_to_right].objective)
+        if some and left_to_right:
+            other = single.part(f"{left_to_right} {some}", readings[left_to_right].objective)
             found.append(Column(other, 0, targets, left_to_right, within=name))
-        if has_prefix:
-            found.append(Column(_unigram_part(f"{UNIGRAM} after {name}"), 0, targets, UNIGRAM, within=name))
+        if some:
+            found.append(Column(_unigram_part(f"{UNIGRAM} {some}"), 0, targets, UNIGRAM, within=name))
     return (*found, Column(_unigram_part(UNIGRAM), 0, ALL_TARGETS, UNIGRAM))
+
+
+def _targets(name: str, reading: Reading) -> tuple[str, str]:
+    """How columns on the targets of a reading are called, if these are not all tokens, and which they are in words."""
+    if reading.objective.layout == "prefix":
+        return f"after {name}", "tokens after the prefix"
+    if reading.objective.builder or reading.objective.corruption == "masked_lm":
+        return f"on {name}", f"tokens that {name} predicts"
+    return "", ALL_TARGETS
 
 
 def _unigram_part(name: str) -> Part:
@@ -112,12 +120,14 @@ def batch_count(rows: Rows, config: EvaluationConfig) -> int:
     return -(-min(config.rows or len(rows), len(rows)) // config.batch_rows)
 
 
-def scorer(task: Task, config: EvaluationConfig, also: Mask | None = None) -> Callable:
+def scorer(
+    task: Task, config: EvaluationConfig, also: Mask | None = None, where: jax.sharding.Sharding | None = None
+) -> Callable:
     """Jitted (params, batch, tables, batch number) -> by reading: values, who counts, sums per sample; and labels.
 
-    Make it once per run: each one compiles by itself. `also` is a user's own mask, joined by &.
+    Make it once per run: each one compiles by itself. `also` is a user's own mask, joined by &; results lie `where`.
     """
-    return jax.jit(functools.partial(_score, task, config, also))
+    return jax.jit(functools.partial(_score, task, config, also), out_shardings=where)
 
 
 def _score(
@@ -186,7 +196,7 @@ def evaluate(
     place: Callable[[dict[str, np.ndarray]], Batch] = jax.device_put,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Scores all batches with a `scorer`. `place` puts rows on devices; `on_batch` hears how many are done, and may raise to stop."""
+    """Scores all batches with a `scorer`. `place` puts rows on devices; `on_batch` hears how many are done."""
     tables = jax.device_put(task.tables)
     found = columns(config.readings)
     labels = tasks.label_names(task.tables)

@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Callable
 
+import jax
+
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.training import logs, optimizers, placement
 from hybridlm.training import state as states
@@ -84,7 +86,9 @@ def _write(session: Session, log: logs.Log, writers: Writers, *, wait: bool) -> 
     rate = optimizers.learning_rate_at(session.experiment.optimizer, session.experiment.training.steps)
     for logged in log.arrived(wait=wait):
         # the update of step n was made at the rate of n - 1, since schedules count from 0
-        writers.write(logged.step, logged.scalars | {"train/learning_rate": float(rate(logged.step - 1))})
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):  # elsewhere it would wait for the queued steps
+            learning_rate = float(rate(logged.step - 1))
+        writers.write(logged.step, logged.scalars | {"train/learning_rate": learning_rate})
         session.checkpoints.poll()
         text = logs.summary(logged.scalars)
         if logged.bad_in_row >= patience:

@@ -8,6 +8,7 @@ from hybridlm.config import command_line
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.storage import from_dict
 from hybridlm.data.prepare import EVALUATION, prepare, prepare_for_evaluation
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.vocabulary import load_vocabulary
@@ -32,17 +33,22 @@ def evaluate(
 ) -> ExitCode:
     """Scores a checkpoint on the held-out text of its run, or on `data`, and writes the report to `directory`."""
     source, directory = epath.Path(model), epath.Path(directory)
-    require(source != directory, "--workdir must differ from --model, so that the run's own report stays as it is.")
-    experiment = _changed(workdir.read_config(source), overrides)
-    directory.mkdir(parents=True, exist_ok=True)
+    require(
+        source.resolve() != directory.resolve(),
+        "--workdir must differ from --model, so that the run's own report stays as it is.",
+    )
+    # a user's own text is read whole unless they ask for less
+    overrides = {"evaluation.rows": "0", **overrides} if data else overrides
+    workdir.read_config(source)  # refuses what is no run before anything else is looked for
     checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
     step = _step(checkpoints, step)
     metadata = checkpoints.read_metadata(step)
+    experiment = _changed(from_dict(Experiment, metadata["config"]), overrides)
+    directory.mkdir(parents=True, exist_ok=True)
     prepared, split = _text(experiment, source, directory, data)
-    fingerprints = {"tokenizer": prepared.tokenizer.sha256, "dtype": experiment.model.dtype}
-    if not data:
-        fingerprints["data"] = prepared.manifest.fingerprint
-    check_fingerprints(metadata["fingerprints"], fingerprints, step=step)
+    must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": experiment.model.dtype}
+    read_data = {"data": prepared.manifest.fingerprint}
+    check_fingerprints(metadata["fingerprints"], must_agree if data else must_agree | read_data, step=step)
     task = task_of(experiment, prepared.vocabulary)
     mesh = meshes.make(experiment.mesh)
     shapes = tasks.abstract_params(task)
@@ -52,10 +58,10 @@ def evaluate(
         found = read(
             task,
             config,
-            scorer(task, config, experiment.mask),
+            scorer(task, config, experiment.mask, placement.replicated(mesh)),
             params,
             batches(rows, config),
-            place=placement.placer(mesh),
+            place=placement.spreader(mesh),
             on_batch=bar.update,
         )
     facts = reporting.Facts(
@@ -64,7 +70,7 @@ def evaluate(
         tokenizer=prepared.tokenizer,
         split=data or split,
         step=step,
-        fingerprints=metadata["fingerprints"] | fingerprints,
+        fingerprints=must_agree | read_data,
         parameters=size.count(shapes),
         row=rows.read([0]),
     )

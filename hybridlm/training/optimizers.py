@@ -29,7 +29,7 @@ def make(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformat
 def learning_rate_at(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
     """Step, from 0 -> learning rate: a linear rise, then the config's schedule down to `final` at `total_steps`."""
     peak, last = config.learning_rate, config.learning_rate * config.final
-    falling = round(config.decay * total_steps) if config.schedule == "wsd" else 0
+    falling = config.decay_steps(total_steps)
     require(
         config.warmup + falling < total_steps,
         f"optimizer.warmup={config.warmup} and a decay over {falling} steps leave none of training.steps={total_steps} "

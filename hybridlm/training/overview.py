@@ -6,6 +6,7 @@ from rich.table import Table
 
 from hybridlm import attention
 from hybridlm.facts.loss_inputs import LossInputs
+from hybridlm.facts.tokens import check_range
 from hybridlm.models import size
 from hybridlm.training import environment
 from hybridlm.training.session import Session
@@ -17,6 +18,7 @@ from hybridlm.training.work import mean_visible, peak_flops, step_flops
 def show(session: Session, state: TrainState) -> float:
     """Prints the overview on the first process; returns the floating-point operations of a step."""
     inputs = _first_inputs(session)
+    check_range(inputs.facts)
     flops = step_flops(session.experiment.model, session.task.vocab_size, inputs, mean_visible(inputs))
     if environment.is_primary():
         console = Console(stderr=True)

@@ -21,10 +21,11 @@ def masks(
     experiment: Experiment, task: Task, row: Mapping[str, Int[np.ndarray, "1 T"]]
 ) -> dict[str, Bool[np.ndarray, "S S"]]:
     """The mask of each objective by name, True where the query (row of the picture) sees the key (column)."""
-    text = from_batch({name: jnp.asarray(column[:, :TOKENS]) for name, column in row.items()})
+    text = from_batch({name: jnp.asarray(column) for name, column in row.items()})
     key, found = jax.random.key(experiment.seed), {}
     for number, (name, objective) in enumerate(experiment.objectives.items()):
         inputs = single.build(name, objective, text, task.ids, jax.random.fold_in(key, number))
         mask = inputs.mask if experiment.mask is None else inputs.mask & experiment.mask
-        found[name] = np.asarray(materialize(mask, inputs.facts)[0])
+        is_drawn = np.flatnonzero(np.asarray(inputs.facts.index[0]) < TOKENS)
+        found[name] = np.asarray(materialize(mask, inputs.facts)[0])[np.ix_(is_drawn, is_drawn)]
     return found

@@ -14,18 +14,25 @@ from hybridlm.sharding.mesh import BATCH
 from hybridlm.sharding.rules import batch_sharding, shardings
 from hybridlm.training.state import TrainState
 
+Rows = dict[str, np.ndarray]
+
 
 def of_state(state: TrainState, mesh: Mesh) -> TrainState:
     """Parameters and optimizer state by the rules; counters and sums on every device."""
-    replicated = jax.tree.map(lambda _: NamedSharding(mesh, P()), state)
+    everywhere = jax.tree.map(lambda _: replicated(mesh), state)
     return dataclasses.replace(
-        replicated, params=shardings(state.params, mesh), opt_state=shardings(state.opt_state, mesh)
+        everywhere, params=shardings(state.params, mesh), opt_state=shardings(state.opt_state, mesh)
     )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """All of an array on every device, so that every process can read it."""
+    return NamedSharding(mesh, P())
 
 
 def everywhere(tree: Any, mesh: Mesh) -> Any:
     """Puts a copy of host arrays on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, P()))
+    return jax.device_put(tree, replicated(mesh))
 
 
 def shards(mesh: Mesh) -> int:
@@ -33,15 +40,31 @@ def shards(mesh: Mesh) -> int:
     return math.prod(mesh.shape[axis] for axis in BATCH)
 
 
-def placer(mesh: Mesh) -> Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]:
+def placer(mesh: Mesh) -> Callable[[Rows], dict[str, jax.Array]]:
     """Puts this process's rows of a batch on the mesh; a number of rows that does not divide goes to every device."""
 
     def place(batch):
-        rows = len(next(iter(batch.values()))) * jax.process_count()
-        where = batch_sharding(mesh) if rows % shards(mesh) == 0 else NamedSharding(mesh, P())
+        where = _rows(mesh, len(next(iter(batch.values()))) * jax.process_count())
         return {name: jax.make_array_from_process_local_data(where, column) for name, column in batch.items()}
 
     return place
+
+
+def spreader(mesh: Mesh) -> Callable[[Rows], dict[str, jax.Array]]:
+    """Puts rows on the mesh that every process holds in full."""
+
+    def spread(batch):
+        where = _rows(mesh, len(next(iter(batch.values()))))
+        return {
+            name: jax.make_array_from_callback(column.shape, where, column.__getitem__)
+            for name, column in batch.items()
+        }
+
+    return spread
+
+
+def _rows(mesh: Mesh, count: int) -> NamedSharding:
+    return batch_sharding(mesh) if count % shards(mesh) == 0 else replicated(mesh)
 
 
 def abstract(state: Any, where: Any) -> Any:

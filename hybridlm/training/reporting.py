@@ -168,8 +168,9 @@ def _run(facts: Facts) -> dict[str, Any]:
 def _samples(facts: Facts, columns: Sequence[Column], tokens: pd.DataFrame) -> list[Sample]:
     """The beginnings of some documents from different groups, with what every token cost under each column."""
     columns, found = [column.name for column in columns], []
-    for document, piece in tokens.drop_duplicates(["document", "positions"]).groupby("document", sort=False):
-        piece = piece.head(SAMPLE_TOKENS)
+    for document, pieces in tokens.groupby("document", sort=False):
+        # positions count up within a piece, and fall where the next one begins
+        piece = pieces[(pieces["positions"].diff().fillna(1) <= 0).cumsum() == 0].head(SAMPLE_TOKENS)
         if len(piece) >= 60 and len(found) < SAMPLES:
             texts = [facts.tokenizer.token_bytes[n].decode(errors="replace") or "⏹" for n in piece["tokens"]]
             nll = {name: [None if math.isnan(v) else float(v) for v in piece[name]] for name in columns}
@@ -182,7 +183,7 @@ def of_session(session: Session, state: TrainState) -> Facts:
     return Facts(
         experiment=session.experiment,
         task=session.task,
-        tokenizer=session.tokenizer,
+        tokenizer=session.vocabulary.tokenizer,
         split=session.experiment.evaluation.split,
         step=int(state.step),
         fingerprints=session.metadata["fingerprints"],

@@ -6,10 +6,11 @@ from etils import epath
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
-from hybridlm.training import distributed, loop, overview, reporting, workdir
+from hybridlm.data.vocabulary import save_vocabulary
+from hybridlm.training import distributed, environment, loop, overview, reporting, workdir
 from hybridlm.training.evaluation import Evaluation, batch_count, batches, evaluate
 from hybridlm.training.progress import progress
-from hybridlm.training.session import Session, first_state, open_session
+from hybridlm.training.session import Session, check, first_state, open_session
 from hybridlm.training.signals import Preemption
 from hybridlm.training.state import TrainState
 from hybridlm.training.writers import Writers
@@ -20,24 +21,27 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
     distributed.start()
     directory = epath.Path(directory)
     workdir.check(directory, experiment)
-    with Preemption() as preemption:
+    with Preemption() as preemption, contextlib.ExitStack() as stack:
         session = open_session(experiment, directory)
-        workdir.claim(directory, experiment)
+        stack.enter_context(contextlib.closing(session.checkpoints))
+        check(session)
         state = first_state(session)
+        workdir.claim(directory, experiment)
+        if environment.is_primary():
+            save_vocabulary(session.vocabulary, directory / workdir.VOCABULARY)
         flops = overview.show(session, state)
         first = int(state.step)
-        with contextlib.closing(Writers(directory, experiment.training.wandb, first or None)) as writers:
+        writers = stack.enter_context(contextlib.closing(Writers(directory, experiment.training.wandb, first or None)))
 
-            def held_out(state: TrainState) -> dict[str, float]:
-                return reporting.headline(read(session, state, preemption))
+        def held_out(state: TrainState) -> dict[str, float]:
+            return reporting.headline(read(session, state, preemption))
 
-            if first < experiment.training.steps:
-                state = loop.run(session, state, writers, preemption, flops, held_out)
-                # the report must not rest on a checkpoint that cannot be read back
-                session.checkpoints.close()
-            found = read(session, state, preemption)
-            if first < experiment.training.steps:
-                writers.write(experiment.training.steps, reporting.headline(found))
+        if first < experiment.training.steps:
+            state = loop.run(session, state, writers, preemption, flops, held_out)
+            # the report must not rest on a checkpoint that cannot be read back
+            session.checkpoints.close()
+        found = read(session, state, preemption)
+        writers.write(experiment.training.steps, reporting.headline(found))
         reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
     return ExitCode.DONE
 
@@ -58,6 +62,6 @@ def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluat
             session.score,
             state.params,
             batches(session.held_out, config),
-            place=session.place,
+            place=session.spread,
             on_batch=on_batch,
         )

@@ -7,26 +7,29 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
 from etils import epath
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
 from hybridlm.data.prepare import prepare
+from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
 from hybridlm.data.stream import TrainStream
-from hybridlm.data.tokenizer import Tokenizer
-from hybridlm.data.vocabulary import Vocabulary, save_vocabulary
+from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.sharding import mesh as meshes
 from hybridlm.sharding.rules import constrain
-from hybridlm.training import optimizers, placement, workdir
+from hybridlm.training import environment, optimizers, placement, workdir
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.compatibility import check_fingerprints
-from hybridlm.training.evaluation import scorer
+from hybridlm.training.evaluation import PLACES, UNIGRAM, scorer
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
 
@@ -34,10 +37,10 @@ from hybridlm.training.task import Task
 @dataclasses.dataclass(frozen=True)
 class Session:
     """Attributes:
-    task, mesh, where (shardings of the state), take_step (state, batch, tables) -> state, place (rows onto the mesh).
-    score: the `evaluation.scorer` of the run.
+    task, mesh, where (shardings of the state), take_step (state, batch, tables) -> state.
+    score: the `evaluation.scorer` of the run. place puts a process's own rows on the mesh, spread those all hold.
     stream: training batches. held_out: rows of the evaluation split.
-    tokenizer. checkpoints, and metadata: what every checkpoint says of itself.
+    vocabulary. checkpoints, and metadata: what every checkpoint says of itself.
     """
 
     experiment: Experiment
@@ -48,9 +51,10 @@ class Session:
     take_step: Callable
     score: Callable
     place: Callable
+    spread: Callable
     stream: TrainStream
     held_out: Rows
-    tokenizer: Tokenizer
+    vocabulary: Vocabulary
     checkpoints: Checkpoints
     metadata: dict[str, Any]
 
@@ -60,8 +64,13 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
     mesh = meshes.make(experiment.mesh)
     rows = steps.rows_per_pass(experiment)
     meshes.check(mesh, experiment.model, rows)
-    prepared = prepare(experiment.data, experiment.data.prepared or directory / workdir.DATA)
-    save_vocabulary(prepared.vocabulary, directory / workdir.VOCABULARY)
+    batch_rows, ways = experiment.training.batch_rows, placement.shards(mesh)
+    require(
+        jax.process_count() == 1 or batch_rows % ways == 0,
+        f"training.batch_rows={batch_rows} must be a multiple of data × fsdp = {ways} in a run of several processes, "
+        "since each puts rows of its own on its own devices.",
+    )
+    prepared = _prepared(experiment, directory)
     task = task_of(experiment, prepared.vocabulary)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, task, optimizer)
@@ -74,8 +83,9 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         mesh=mesh,
         where=where,
         take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
-        score=scorer(task, experiment.evaluation, experiment.mask),
+        score=scorer(task, experiment.evaluation, experiment.mask, placement.replicated(mesh)),
         place=placement.placer(mesh),
+        spread=placement.spreader(mesh),
         stream=TrainStream(
             prepared.rows("train"),
             seed=experiment.seed,
@@ -84,10 +94,46 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
             process_count=jax.process_count(),
         ),
         held_out=prepared.rows(experiment.evaluation.split),
-        tokenizer=prepared.tokenizer,
+        vocabulary=prepared.vocabulary,
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
         metadata=_metadata(experiment, prepared),
     )
+
+
+def check(session: Session) -> None:
+    """Traces a step and every reading, so that a mask or kernel that cannot be is refused before any work."""
+    columns = session.held_out.read([0])
+    names = set(session.experiment.evaluation.readings) & {
+        *PLACES,
+        UNIGRAM,
+        *(f.name for f in session.task.tables.families),
+    }
+    require(
+        not names,
+        f"evaluation.readings has {', '.join(sorted(names))}, which name other columns of the report; rename them.",
+    )
+
+    def rows(count: int) -> dict[str, jax.ShapeDtypeStruct]:
+        return {name: jax.ShapeDtypeStruct((count, column.shape[1]), np.int32) for name, column in columns.items()}
+
+    experiment, new_state = session.experiment, functools.partial(_new_state, session.experiment, session.task)
+    state = jax.eval_shape(
+        functools.partial(new_state, optimizers.make(experiment.optimizer, experiment.training.steps))
+    )
+    try:
+        jax.eval_shape(session.take_step, state, rows(experiment.training.batch_rows), session.task.tables)
+        jax.eval_shape(session.score, state.params, rows(experiment.evaluation.batch_rows), session.task.tables, 0)
+    except ValueError as error:
+        raise ConfigError(f"this config cannot be run: {error}") from error
+
+
+def _prepared(experiment: Experiment, directory: epath.Path) -> Prepared:
+    """The rows of the run: the first process makes them where needed, and the others wait for it."""
+    where, prepared = experiment.data.prepared or directory / workdir.DATA, None
+    if environment.is_primary():
+        prepared = prepare(experiment.data, where)
+    multihost_utils.sync_global_devices("prepared")
+    return prepared or prepare(experiment.data, where)
 
 
 def task_of(experiment: Experiment, vocabulary: Vocabulary) -> Task:

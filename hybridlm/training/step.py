@@ -17,6 +17,7 @@ from hybridlm.objectives import mixture
 from hybridlm.objectives.text import from_batch
 from hybridlm.scoring.accumulator import add
 from hybridlm.scoring.nll import weighted_nll
+from hybridlm.scoring.reductions import vocabulary_reductions
 from hybridlm.scoring.sums import CategorySums, category_sums
 from hybridlm.training import task as tasks
 from hybridlm.training.state import TrainState
@@ -43,7 +44,7 @@ def make(
         nothing = CategorySums(jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
         loss_of = functools.partial(_loss, experiment, task, batch, tables, shards, constrain)
         grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain, nothing)
-        return _update(state, optimizer, grads, loss, sums)
+        return _update(state, optimizer, grads, loss, sums, experiment.training.patience)
 
     return step
 
@@ -54,18 +55,16 @@ def draw(experiment: Experiment, task: Task, batch: Batch, key: Array) -> LossIn
 
 
 def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: LossInputs):
-    """The weighted NLL, and its sums by objective and category."""
-    h_BTD = tasks.hidden(task, params, inputs, constrain)
-    loss, nll_BT = weighted_nll(
-        h_BTD,
-        tasks.head(task, params),
-        inputs.targets_BT,
-        inputs.train_weight_BT,
-        groups=shards,
-        chunk=experiment.training.head_chunk,
-        dense=inputs.dense,
-        constrain=constrain,
-    )
+    """The weighted NLL, or the per-token loss the inputs name, and its sums by objective and category."""
+    h_BTD, head = tasks.hidden(task, params, inputs, constrain), tasks.head(task, params)
+    weight_BT, chunk = inputs.train_weight_BT, experiment.training.head_chunk
+    if inputs.loss is None:
+        split = {"groups": shards, "chunk": chunk, "dense": inputs.dense, "constrain": constrain}
+        loss, nll_BT = weighted_nll(h_BTD, head, inputs.targets_BT, weight_BT, **split)
+    else:
+        nll_BT = inputs.loss(vocabulary_reductions(h_BTD, head, inputs.targets_BT, inputs.inputs_BT, chunk=chunk))
+        nll_BT = jnp.where(weight_BT != 0, nll_BT, 0)
+        loss, nll_BT = jnp.sum(weight_BT * nll_BT), jax.lax.stop_gradient(nll_BT)
     if experiment.training.categories:
         labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch))
     else:
@@ -109,11 +108,20 @@ def _gradients(loss_of, params, inputs: LossInputs, microbatches: int, constrain
 
 
 def _update(
-    state: TrainState, optimizer: optax.GradientTransformation, grads: Any, loss: Array, sums: CategorySums
+    state: TrainState,
+    optimizer: optax.GradientTransformation,
+    grads: Any,
+    loss: Array,
+    sums: CategorySums,
+    patience: int,
 ) -> TrainState:
-    """Applies the gradient unless something in it is not finite; a bad step changes nothing but its counters."""
+    """Applies the gradient unless something in it is not finite; a bad step changes nothing but its counters.
+
+    After `patience` bad steps in a row nothing is applied any more, so that the next log sees them, however many good
+    ones follow.
+    """
     grad_norm = optax.tree.norm(grads)
-    is_good = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    is_good = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & (state.bad_in_row < patience)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
 

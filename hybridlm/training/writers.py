@@ -80,21 +80,26 @@ class _JsonLines:
     def __init__(self, path, resume_step):
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        durable.replace(path, _lines_until(path, resume_step))
+        lines = _lines_until(path, resume_step)
+        durable.replace(path, "".join(lines))
+        self._last = lines[-1] if lines else ""
 
     def write(self, step, scalars):
         values = {name: value if math.isfinite(value) else None for name, value in scalars.items()}
-        durable.append(self._path, json.dumps({"step": step, **values}) + "\n")
+        line = json.dumps({"step": step, **values}) + "\n"
+        # a finished run that is run again reads its model again, and finds the same
+        if line != self._last:
+            durable.append(self._path, line)
 
     def close(self):
         pass
 
 
-def _lines_until(path: epath.Path, step: int | None) -> str:
+def _lines_until(path: epath.Path, step: int | None) -> list[str]:
     """The lines up to a step; a line that a kill cut short is dropped too."""
     if step is None or not path.exists():
-        return ""
-    return "".join(line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step)
+        return []
+    return [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step]
 
 
 def _step_of(line: str) -> int | float:

@@ -14,9 +14,9 @@ WORDS = ("the", "cat's", "house", "on", "a", "hill", "saw", "naïve", "München"
 
 
 def corpus(groups: int = 40) -> list[dict[str, str]]:
-    """Documents of 1 to 60 words in three domains, three to a group."""
+    """Documents of 2 to 59 words in three domains, three to a group; no two have the same text."""
     random = np.random.default_rng(0)
-    texts = [" ".join(random.choice(WORDS, random.integers(1, 60))) for _ in range(3 * groups)]
+    texts = [" ".join(random.choice(WORDS, random.integers(2, 60))) for _ in range(3 * groups)]
     return [
         {"id": f"doc{n}", "group": f"group{n % groups}", "domain": ("prose", "code", "sql")[n % 3], "text": text}
         for n, text in enumerate(texts)

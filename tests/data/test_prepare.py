@@ -268,12 +268,15 @@ def test_a_manifest_that_is_not_as_written_is_refused(copied, change, problem):
         open_prepared(copied)
 
 
-def test_without_a_terminal_every_phase_is_one_plain_line(config, tmp_path, capsys):
+def test_without_a_terminal_every_phase_and_finding_is_one_plain_line(prepared, config, tmp_path, capsys):
     prepare(config, tmp_path / "data")
     assert capsys.readouterr().err.splitlines() == [
         "reading the sources ...",
+        "exact duplicates: none",
         "training the tokenizer ...",
         "ranking words ...",
+        "comparing held-out lines ...",
+        *(f"{split}: {held.line}" for split, held in prepared.manifest.overlap.items()),
         "encoding ...",
         "writing test ...",
         "writing train ...",

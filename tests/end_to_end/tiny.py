@@ -17,15 +17,18 @@ from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, prefix_lm
 from hybridlm.config.training import CheckpointConfig, OptimizerConfig, TrainingConfig
 
+WORDS = ("the", "a", "small", "old", "river", "house", "dog", "walks", "runs", "sees", "slowly", "and", "behind", "of")
 GROUPS = {"train": 40, "validation": 32, "test": 4}
 
 
 def get_config() -> Experiment:
-    """Twenty steps of a one-layer decoder."""
+    """Twenty steps of a decoder of 30,000 parameters."""
     return Experiment(
         name="tiny",
         data=DataConfig(sources=("text",), vocab_size=300, row_length=32),
-        model=ModelConfig(width=32, layers=2, loop="scan", heads=4, kv_heads=2, ffn=48, head_bias=True, vocab_multiple=8),
+        model=ModelConfig(
+            width=32, layers=2, loop="scan", heads=4, kv_heads=2, ffn=48, head_bias=True, vocab_multiple=8
+        ),
         objectives={
             "ar": autoregressive(ratio=0.3),
             "prefix": prefix_lm(0.0, 0.8, ratio=0.1),
@@ -59,15 +62,16 @@ def write_text(directory: pathlib.Path) -> None:
 
 
 def _prose(dice: random.Random) -> str:
-    words = "the a small old river house dog walks runs sees slowly and under behind of".split()
-    sentences = (" ".join(dice.choices(words, k=dice.randint(3, 7))) for _ in range(dice.randint(2, 4)))
+    sentences = (" ".join(dice.choices(WORDS, k=dice.randint(3, 7))) for _ in range(dice.randint(2, 4)))
     return " ".join(f"{sentence.capitalize()}." for sentence in sentences)
 
 
 def _code(dice: random.Random) -> str:
-    names = ("total", "count", "items", "x", "result")
-    lines = (f"    {dice.choice(names)} = {dice.choice(names)}[{dice.randint(0, 9)}]" for _ in range(dice.randint(1, 3)))
-    return "\n".join([f"def {dice.choice(names)}({dice.choice(names)}):", *lines, f"    return {dice.choice(names)}\n"])
+    def name():
+        return dice.choice(("total", "count", "items", "x", "result"))
+
+    lines = [f"    {name()} = {name()}[{dice.randint(0, 9)}]" for _ in range(dice.randint(1, 3))]
+    return "\n".join([f"def {name()}({name()}):", *lines, f"    return {name()}\n"])
 
 
 def _numbers(dice: random.Random) -> str:

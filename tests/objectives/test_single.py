@@ -16,10 +16,10 @@ from hybridlm.facts.tokens import as_dict
 from hybridlm.objectives import single
 from hybridlm.objectives.corruptions import Sample
 
-SLOPE = {  # -alpha'(t) / (1 - alpha(t))
-    "linear": lambda t: 1 / t,
-    "cosine": lambda t: np.pi / 2 / np.tan(np.pi / 2 * t),
-    "polynomial:2": lambda t: 2 / t,
+SLOPE = {  # -alpha'(t) / (1 - alpha(t)), from the share 1 - alpha(t) that is masked
+    "linear": lambda share: 1 / share,
+    "cosine": lambda share: np.pi / 2 / np.tan(np.arcsin(share)),
+    "polynomial:2": lambda share: 2 / np.sqrt(share),
 }
 
 

@@ -10,6 +10,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from hybridlm.data.prepare import prepare
 from hybridlm.data.progress import silent
+from hybridlm.reports import html
 from hybridlm.sharding import mesh
 from hybridlm.sharding.mesh import make as make_mesh
 from hybridlm.training import run
@@ -52,10 +53,18 @@ def devices(count):
         yield
 
 
+@contextlib.contextmanager
+def without_pictures():
+    """Drawing the page takes longer than the run it is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html, "write", lambda *arguments, **options: None)
+        yield
+
+
 @pytest.fixture
-def one_device():
-    """A run sees the first of the eight devices alone, on which it compiles and runs faster."""
-    with devices(1):
+def small_and_plain():
+    """A run sees the first of the eight devices alone, on which it compiles and runs faster, and draws nothing."""
+    with devices(1), without_pictures():
         yield
 
 
@@ -72,8 +81,8 @@ def task(session):
 
 @pytest.fixture(scope="session")
 def trained(text, tmp_path_factory):
-    """The directory of the run after its last step; its data lie in it."""
+    """The directory of the run after its last step, but for the page of the report; its data lie in it."""
     directory = epath.Path(tmp_path_factory.mktemp("trained"))
-    with devices(1):
+    with devices(1), without_pictures():
         run.train(tiny.experiment(text), directory)
     return directory

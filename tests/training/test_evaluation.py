@@ -251,8 +251,10 @@ def test_without_an_autoregressive_reading_none_is_made_up():
 
 
 def test_a_reading_that_saw_the_right_is_conditional():
-    (column, _) = evaluation.columns({"bert": Reading(objective=masked_lm())})
+    column, unigram, every = evaluation.columns({"bert": Reading(objective=masked_lm())})
     assert column.part.kind == ScoreKind.CONDITIONAL
+    assert column.targets == unigram.targets == "tokens that bert predicts" != every.targets
+    assert unigram.within == "bert"
 
 
 class Numbered(Rows):

@@ -23,7 +23,7 @@ def facts(session):
     return reporting.Facts(
         experiment=session.experiment,
         task=session.task,
-        tokenizer=session.tokenizer,
+        tokenizer=session.vocabulary.tokenizer,
         split="validation",
         step=20,
         fingerprints=session.metadata["fingerprints"],

@@ -1,7 +1,7 @@
 """Whole runs: what they leave behind, and that being stopped, moved or damaged on the way changes nothing of it."""
 
 import contextlib
-import json
+import pathlib
 import shutil
 import sys
 
@@ -12,7 +12,6 @@ from etils import epath
 
 from hybridlm.cli.main import main
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.reports import html
 from hybridlm.training import loop, run
 from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.loop import Preempted
@@ -20,34 +19,16 @@ from hybridlm.training.session import first_state, open_session
 from hybridlm.training.signals import Preemption
 from hybridlm.training.writers import Writers
 from tests.end_to_end import tiny
+from tests.end_to_end.results import lines, scores
 from tests.training.conftest import devices
 
-pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("one_device")]
+pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("small_and_plain")]
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch, trained):
-    """The page was drawn once, for `trained`."""
-    monkeypatch.setattr(html, "write", lambda *arguments, **options: None)
-
-
-def lines(directory):
-    """Logged metrics, less what a clock measured."""
-    read = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if not name.startswith("perf/")} for line in read]
-
-
-def scores(directory):
-    """All that the report says of columns and labels."""
-    found = json.loads((directory / "scores.json").read_text())
-    return found["columns"], found["rows"]
-
-
-def test_a_run_leaves_its_numbers_its_pictures_and_its_origin(trained):
+def test_a_run_leaves_its_numbers_and_its_origin(trained):
     names = {path.name for path in trained.iterdir()}
-    assert names >= {"report.html", "scores.json", "scores.csv", "tokens.parquet", "metrics.jsonl", "config.json"}
+    assert names >= {"scores.json", "scores.csv", "tokens.parquet", "metrics.jsonl", "config.json"}
     assert names >= {"environment.json", "tensorboard", "vocabulary", "checkpoints", "data"}
-    assert "masked" in (trained / "report.html").read_text()
 
 
 def test_every_logged_step_tells_the_loss_of_every_objective_and_category(trained):
@@ -106,7 +87,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(trained, text, tmp_path, mon
 
 def copied(trained, tmp_path, *without):
     """The run as it was before some of its checkpoints were written."""
-    directory = epath.Path(shutil.copytree(trained, tmp_path / "copied"))
+    directory = epath.Path(shutil.copytree(trained, tmp_path / trained.name))
     for step in without:
         (directory / "checkpoints" / str(step)).rmtree()
     return directory
@@ -122,7 +103,7 @@ def test_another_mesh_goes_on_from_the_same_bits(trained, text, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, state, before)
 
     with contextlib.closing(Writers(eight.directory, resume_step=15)) as writers, Preemption() as preemption:
-        loop.run(eight, state, writers, preemption, 0.0, None)
+        loop.run(eight, state, writers, preemption, 0.0, lambda state: {})
     eight.checkpoints.close()
     found, expected = lines(eight.directory)[-5:], lines(trained)[-6:-1]
     assert [line["step"] for line in found] == [16, 17, 18, 19, 20]
@@ -132,7 +113,8 @@ def test_another_mesh_goes_on_from_the_same_bits(trained, text, tmp_path):
 
 def flip_a_bit(directory):
     """In the largest file of the arrays."""
-    path = max((path for path in directory.rglob("*") if path.is_file()), key=lambda path: path.stat().length)
+    directory = pathlib.Path(directory)
+    path = max((path for path in directory.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
@@ -165,3 +147,37 @@ def test_a_run_that_stays_non_finite_stops_with_its_last_finite_state(text, tmp_
     state = first_state(open_session(tiny.experiment(text, **changes), epath.Path(tmp_path)))
     assert int(state.bad) < 3, "what is saved is from before the end"
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+
+
+def test_a_run_stopped_in_its_last_reading_still_logs_it(trained, text, tmp_path, monkeypatch):
+    directory = copied(trained, tmp_path)
+    monkeypatch.setattr(StopsAfter, "left", 2)
+    with monkeypatch.context() as patch, pytest.raises(Preempted, match="step 20 is saved"):
+        patch.setattr(run, "Preemption", StopsAfter)
+        patch.setattr(run.reporting, "headline", lambda found: pytest.fail("it was not read to the end"))
+        run.train(tiny.experiment(text), directory)
+    before = (directory / "metrics.jsonl").read_text().splitlines()
+    (directory / "metrics.jsonl").write_text("".join(f"{line}\n" for line in before[:-1]))
+    assert run.train(tiny.experiment(text), directory) == ExitCode.DONE
+    assert lines(directory) == lines(trained)
+
+
+def test_readings_between_are_logged_too(trained, text, tmp_path):
+    assert run.train(tiny.experiment(text, **{"evaluation.every": 10}), tmp_path) == ExitCode.DONE
+    found = [line for line in lines(tmp_path) if "validation/loss/ar" in line]
+    assert [line["step"] for line in found] == [10, 20]
+    assert found[-1] == lines(trained)[-1], "reading changes nothing"
+    assert found[0]["validation/loss/ar"] > found[1]["validation/loss/ar"]
+
+
+def test_a_refused_run_does_not_own_its_directory(text, tmp_path, capsys):
+    words = ["train", f"--config={tiny.__file__}", f"--config.data.sources={text}", f"--workdir={tmp_path}"]
+    assert main([*words, "--config.mesh.data=4"]) == ExitCode.CONFIG
+    assert "do not multiply to the 1 devices" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_directory_of_another_run_is_refused(trained, text, capsys):
+    words = ["train", f"--config={tiny.__file__}", f"--config.data.sources={text}", f"--workdir={trained}"]
+    assert main([*words, "--config.seed=1"]) == ExitCode.CONFIG
+    assert "config.seed: the run has 0, this command 1" in capsys.readouterr().err

@@ -26,7 +26,7 @@ TWO_KINDS = {"ar": autoregressive(ratio=2 / 3), "block": block_diffusion(8, rati
 
 @pytest.fixture(scope="module")
 def two_kinds(experiment):
-    """Rows of one and of two streams, 16 rows of the network a step, so that every mesh of eight devices divides them."""
+    """Rows of one and of two streams, 16 rows of the network a step, which every mesh of eight devices divides."""
     mixture = dataclasses.replace(experiment, objectives=TWO_KINDS)
     return override(mixture, {"model.layers": 1, "model.loop": "unroll"})
 

@@ -1,0 +1,143 @@
+"""What happens when: steps, lines, checkpoints, readings and the ways out, told as a list of events."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.storage import override
+from hybridlm.training import logs, loop
+from hybridlm.training import state as states
+from hybridlm.training import step as steps
+from hybridlm.training.checkpoints import Checkpoints
+from hybridlm.training.signals import Preemption
+from hybridlm.training.writers import Writers
+
+CHANGES = {"training.steps": 7, "training.log_every": 2, "checkpoint.every": 3, "optimizer.warmup": 1}
+
+
+class Story:
+    """A session whose step does nothing but count; everything it is asked to do is written down."""
+
+    def __init__(self, session, changes=CHANGES, bad_from=99):
+        self.events = []
+        story = self
+
+        class Saves(Checkpoints):
+            def __init__(self):
+                pass
+
+            def save(self, step, state, metadata):
+                story.events.append(("save", step))
+
+            def poll(self):
+                pass
+
+            def close(self):
+                story.events.append(("close",))
+
+        class Lines(Writers):
+            def __init__(self):
+                pass
+
+            def write(self, step, scalars):
+                story.events.append(("line" if "train/grad_norm" in scalars else "reading", step))
+
+        @jax.jit
+        def take_step(state, batch, tables):
+            is_bad = (state.step + 1 >= bad_from).astype(jnp.int32)
+            return dataclasses.replace(state, step=state.step + 1, bad_in_row=(state.bad_in_row + 1) * is_bad)
+
+        self.session = dataclasses.replace(
+            session,
+            experiment=override(session.experiment, dict(changes)),
+            take_step=take_step,
+            checkpoints=Saves(),
+        )
+        self.writers = Lines()
+        labels = steps.label_count(session.experiment, session.task)
+        self.state = states.start({"w": jnp.zeros(2)}, optax.sgd(1.0), len(session.experiment.objectives), labels)
+
+    def run(self, preemption=None):
+        return loop.run(
+            self.session, self.state, self.writers, preemption or Asked(), 0.0, lambda state: {"validation/loss": 1.0}
+        )
+
+
+class Asked(Preemption):
+    """Preempted at the n-th question, if at all."""
+
+    def __init__(self, at=99):
+        self._left = at
+
+    @property
+    def requested(self):
+        self._left -= 1
+        return self._left < 1
+
+
+def test_lines_and_checkpoints_come_when_the_config_says_and_at_the_end(session):
+    story = Story(session)
+    assert int(story.run().step) == 7
+    assert [step for what, step in story.events if what == "line"] == [2, 4, 6, 7]
+    assert [step for what, step in story.events if what == "save"] == [3, 6, 7]
+
+
+def test_a_checkpoint_never_overtakes_the_lines_before_it(session):
+    """Its sums are empty again, so a line that is not written by then would be lost with the process."""
+    story = Story(session)
+    story.run()
+    for place, (what, step) in enumerate(story.events):
+        if what == "save":
+            assert {("line", n) for n in (2, 4, 6) if n <= step} <= set(story.events[:place])
+
+
+def test_only_a_checkpoint_is_waited_for(session, monkeypatch):
+    waits = []
+    arrived = logs.Log.arrived
+    monkeypatch.setattr(logs.Log, "arrived", lambda log, *, wait: waits.append(wait) or arrived(log, wait=wait))
+    Story(session).run()
+    assert waits == [False, False, True, False, False, True, True]
+
+
+def test_the_model_is_read_between_only_when_its_state_is_safe(session):
+    story = Story(session, CHANGES | {"evaluation.every": 2})
+    story.run()
+    assert [step for what, step in story.events if what == "reading"] == [2, 4, 6], "the end is read by the report"
+    for step in (2, 4, 6):
+        assert story.events.index(("save", step)) < story.events.index(("reading", step))
+
+
+def test_a_notice_of_preemption_saves_and_leaves(session):
+    story = Story(session)
+    with pytest.raises(loop.Preempted) as stopped:
+        story.run(Asked(at=5))
+    assert str(stopped.value) == "stopped at step 5 with its state saved; run the same command again to go on."
+    assert stopped.value.exit_code == ExitCode.PREEMPTED
+    assert story.events[-2:] == [("save", 5), ("close",)]
+
+
+def test_at_the_last_step_a_notice_comes_too_late_to_matter(session):
+    story = Story(session)
+    assert int(story.run(Asked(at=7)).step) == 7
+    assert story.events[-1] == ("save", 7)
+
+
+def test_a_run_goes_on_where_its_state_is(session):
+    story = Story(session)
+    story.state = dataclasses.replace(story.state, step=jnp.int32(5))
+    assert int(story.run().step) == 7
+    assert story.events == [("line", 6), ("save", 6), ("line", 7), ("save", 7)]
+
+
+def test_patience_ends_at_the_first_line_that_says_so(session):
+    story = Story(session, CHANGES | {"training.patience": 2}, bad_from=3)
+    with pytest.raises(loop.Diverged) as stopped:
+        story.run()
+    assert stopped.value.exit_code == ExitCode.DIVERGED
+    assert "not finite for 2 steps in a row up to step 4; none was applied" in str(stopped.value)
+    assert "Lower optimizer.learning_rate, set optimizer.clip, or raise training.patience=2" in str(stopped.value)
+    assert [step for what, step in story.events if what == "save"] == [3]

@@ -1,0 +1,46 @@
+"""What a run says of itself before its first step."""
+
+import dataclasses
+import re
+
+import pytest
+
+from hybridlm.models import size
+from hybridlm.training import environment, overview
+from hybridlm.training import state as states
+from hybridlm.training import task as tasks
+
+
+@pytest.fixture(scope="module")
+def state(session):
+    """All that is asked of a state is its parameters."""
+    nothing = dict.fromkeys([field.name for field in dataclasses.fields(states.TrainState)])
+    return states.TrainState(**nothing | {"params": tasks.abstract_params(session.task)})
+
+
+def test_it_names_sizes_mesh_rows_mask_and_attention(session, state, capsys):
+    flops = overview.show(session, state)
+    said = re.sub(r"\s+", " ", capsys.readouterr().err)
+    assert f"parameters {size.count(state.params):,} " in said
+    assert "embedding/tokens 304 x 32 9,728" in said
+    assert "mesh 1 x cpu: data 1, fsdp 1, tensor 1" in said
+    assert re.search(
+        r"768 tokens of text in 16 rows of 64 positions \(ar \d+, prefix \d+, block \d+, masked \d+\)", said
+    )
+    assert "mask unified()" in said
+    assert "attention dense: not cudnn:" in said
+    assert f"work {flops:.3g} FLOP a step" in said
+    assert f"fingerprint {session.metadata['fingerprints']['data'][:12]}" in said
+
+
+def test_work_lies_between_that_of_the_weights_alone_and_that_of_seeing_everything(session, state):
+    model, vocab = session.task.model, session.task.vocab_size
+    head = 6 * model.padded_vocab(vocab) * model.width
+    weights, everything = (size.flops_per_token(model, vocab, visible) for visible in (0, 64))
+    assert 16 * 64 * (weights - head) < overview.show(session, state) < 16 * 64 * everything
+
+
+def test_only_the_first_process_speaks(session, state, capsys, monkeypatch):
+    monkeypatch.setattr(environment, "is_primary", lambda: False)
+    assert overview.show(session, state) > 0
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,70 @@
+"""A run before its first step: the same from the same seed, and refused before any work where it cannot be."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.storage import override
+from hybridlm.training.session import first_state, open_session
+from tests.end_to_end import tiny
+from tests.training.conftest import devices
+
+pytestmark = pytest.mark.xdist_group("training")
+
+
+def test_a_fresh_state_depends_on_the_seed_alone(session, experiment, tmp_path):
+    other = dataclasses.replace(session, experiment=override(experiment, {"seed": 1}))
+    first, again, seeded = (first_state(one).params for one in (session, session, other))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert not np.array_equal(first["embedding"]["tokens"], seeded["embedding"]["tokens"])
+
+
+def test_a_resumed_state_is_the_one_that_was_saved(trained, text):
+    with devices(1):
+        state = first_state(open_session(tiny.experiment(text), trained))
+    assert (int(state.step), int(state.bad)) == (20, 0)
+    assert int(state.opt_state[1][0].count) == 20, "the optimizer's own clock too"
+
+
+def test_what_a_checkpoint_knows_of_itself(session, prepared):
+    known = session.metadata["fingerprints"]
+    assert known["data"] == prepared.fingerprint
+    assert known["tokenizer"] == prepared.tokenizer.sha256
+    assert known["dtype"] == "float32"
+    assert '"block_size": 8' in known["mask"]
+    assert session.metadata["config"]["training"]["steps"] == 20
+
+
+def test_weights_of_another_mask_are_refused(trained, text):
+    changes = {"objectives.block.block_size": 4}
+    with devices(1), pytest.raises(ConfigError, match="checkpoint 20 was made with another mask, so its weights mean"):
+        first_state(open_session(tiny.experiment(text, **changes), trained))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"mesh.data": 4}, "mesh sizes data=4, fsdp=1, tensor=1 do not multiply to the 8 devices of this run"),
+        ({"training.batch_rows": 20}, "does not divide over data × fsdp = 8 devices"),
+    ],
+)
+def test_a_mesh_that_does_not_fit_is_refused_before_any_text_is_read(changes, says, tmp_path):
+    experiment = override(tiny.experiment("no-such-text"), changes)
+    with pytest.raises(ConfigError, match=says):
+        open_session(experiment, epath.Path(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_processes_need_rows_for_every_device(monkeypatch, tmp_path):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    experiment = override(tiny.experiment("no-such-text"), {"training.batch_rows": 12})
+    with pytest.raises(ConfigError) as refused:
+        open_session(experiment, epath.Path(tmp_path))
+    assert str(refused.value) == (
+        "training.batch_rows=12 must be a multiple of data × fsdp = 8 in a run of several processes, since each puts "
+        "rows of its own on its own devices."
+    )

@@ -1,0 +1,68 @@
+"""What training and evaluation share: ids, labels, and a head that starts at the unigram."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.objective import autoregressive
+from hybridlm.config.storage import override
+from hybridlm.facts.head import logits
+from hybridlm.objectives import single
+from hybridlm.objectives.text import from_batch
+from hybridlm.training import session as sessions
+from hybridlm.training import task as tasks
+
+
+def test_a_vocabulary_of_another_size_is_refused(experiment, prepared):
+    own = override(experiment, {"data.tokenizer": "tokenizer.json", "model.vocab_size": 999})
+    with pytest.raises(ConfigError) as refused:
+        sessions.task_of(own, prepared.vocabulary)
+    assert str(refused.value) == (
+        "model.vocab_size=999 is not the tokenizer's vocabulary of 300 ids, so some ids would have no embedding or "
+        "never occur; leave model.vocab_size at 0, and pad with model.vocab_multiple."
+    )
+
+
+def test_an_untrained_model_costs_what_the_unigram_costs(task):
+    """Where the hidden state is zero, the logits are the bias."""
+    head = tasks.head(task, tasks.init(task, jax.random.key(0)))
+    log_probs = jax.nn.log_softmax(logits(head, jnp.zeros(32)))
+    can = np.isfinite(task.unigram_V)
+    np.testing.assert_allclose(-log_probs[:300][can], task.unigram_V[can], rtol=1e-5)
+    assert (np.exp(log_probs[:300][~can]) == 0).all() and (~can).sum() == 3, "padding, BOS and the mask token"
+    assert (np.exp(log_probs[300:]) == 0).all() and len(log_probs) == 304, "and ids no tokenizer has"
+
+
+def test_labels_are_those_of_the_families_behind_all(task, session):
+    batch = {name: jnp.asarray(column) for name, column in session.stream.batch(0).items()}
+    labels_MBT = np.asarray(tasks.labels(task.tables, batch["tokens"], batch))
+    names = tasks.label_names(task.tables)
+    assert (labels_MBT[0] == 0).all() and names[0] == ("all", "all")
+    for labels_BT, family in zip(labels_MBT[1:], task.tables.families, strict=True):
+        assert {names[label][0] for label in np.unique(labels_BT)} == {family.name}
+    digits = labels_MBT[1 + [family.name for family in task.tables.families].index("digits")]
+    token_bytes = session.vocabulary.tokenizer.token_bytes
+    for token, label in zip(np.ravel(batch["tokens"]), digits.ravel()):
+        assert (names[label][1] == "none") == (not any(48 <= byte <= 57 for byte in token_bytes[token]))
+
+
+def test_columns_follow_the_target_to_where_it_is_predicted(task, session):
+    batch = {name: jnp.asarray(column) for name, column in session.stream.batch(0).items()}
+    inputs = single.build("ar", autoregressive(), from_batch(batch), task.ids, jax.random.key(0))
+    found = tasks.target_columns(inputs, batch)
+    assert set(found) == {"word_band", "language"}
+    predicts = np.asarray(inputs.target_index_BT[:, :-1] >= 0)
+    for name, column in found.items():
+        np.testing.assert_array_equal(column[:, :-1][predicts], batch[name][:, 1:][predicts])
+    assert predicts.sum() > 100
+
+
+def test_bytes_are_counted_for_every_id(task, session):
+    assert task.byte_lengths_V.tolist() == [len(token) for token in session.vocabulary.tokenizer.token_bytes]
+
+
+def test_shapes_are_those_of_fresh_parameters(task):
+    found = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tasks.abstract_params(task))
+    assert found == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tasks.init(task, jax.random.key(0)))

@@ -1,0 +1,64 @@
+"""A directory belongs to one run, which says so in JSON and not in Python."""
+
+import json
+
+import pytest
+from etils import epath
+
+from hybridlm import masks
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.experiment import Experiment
+from hybridlm.config.storage import override
+from hybridlm.training import environment, workdir
+
+
+@pytest.fixture
+def run():
+    mask = masks.custom(lambda q, k: (q.position - k.position) % 4 == 0)
+    return Experiment(name="mine", mask=mask)
+
+
+@pytest.fixture
+def directory(tmp_path, run):
+    workdir.claim(epath.Path(tmp_path), run)
+    return epath.Path(tmp_path)
+
+
+def test_the_same_run_comes_back_to_it(directory, run):
+    workdir.check(directory, run)
+    assert workdir.read_config(directory) == run
+
+
+def test_an_empty_or_missing_directory_is_anybodys(tmp_path, run):
+    workdir.check(epath.Path(tmp_path), run)
+    workdir.check(epath.Path(tmp_path) / "new", run)
+
+
+def test_another_run_is_told_every_difference(directory, run):
+    other = override(run, {"training.steps": 7, "optimizer.warmup": 1, "objectives.ar.predicts": "next", "seed": 3})
+    with pytest.raises(ConfigError) as refused:
+        workdir.check(directory, other)
+    assert str(refused.value) == (
+        f"--workdir={directory} belongs to another run; going on in it would mix the two. It differs in:\n"
+        "  config.optimizer.warmup: the run has 50, this command 1\n"
+        "  config.seed: the run has 0, this command 3\n"
+        "  config.training.steps: the run has 600, this command 7\n"
+        "Choose another --workdir, or go back to the stored values to resume."
+    )
+
+
+def test_a_directory_without_a_run_says_what_is_missing(tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        workdir.read_config(epath.Path(tmp_path))
+    expected = f"{tmp_path} holds no run: config.json is missing. Name the --workdir of a `hybridlm train`."
+    assert str(refused.value) == expected
+
+
+def test_beside_it_stands_what_it_runs_on(directory):
+    assert json.loads((directory / "environment.json").read_text())["packages"]["jax"]
+
+
+def test_only_the_first_process_writes(tmp_path, run, monkeypatch):
+    monkeypatch.setattr(environment, "is_primary", lambda: False)
+    workdir.claim(epath.Path(tmp_path) / "run", run)
+    assert not (tmp_path / "run").exists()
