@@ -37,13 +37,22 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
             return reporting.headline(read(session, state, preemption))
 
         if first < experiment.training.steps:
+            if is_due(experiment, directory, first):
+                writers.write(first, held_out(state))
             state = loop.run(session, state, writers, preemption, flops, held_out)
             # the report must not rest on a checkpoint that cannot be read back
             session.checkpoints.close()
         found = read(session, state, preemption)
-        writers.write(experiment.training.steps, reporting.headline(found))
+        if not workdir.is_read(directory, experiment.training.steps):
+            writers.write(experiment.training.steps, reporting.headline(found))
         reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
     return ExitCode.DONE
+
+
+def is_due(experiment: Experiment, directory: epath.Path, step: int) -> bool:
+    """Whether a run that goes on at a step was stopped before it had read the held-out text there."""
+    every = experiment.evaluation.every
+    return step > 0 and every > 0 and step % every == 0 and not workdir.is_read(directory, step)
 
 
 def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluation:

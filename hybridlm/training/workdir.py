@@ -43,6 +43,13 @@ def read_config(workdir: epath.Path) -> Experiment:
     return from_dict(Experiment, json.loads(path.read_text()))
 
 
+def is_read(workdir: epath.Path, step: int) -> bool:
+    """Whether the metrics hold losses on held-out text of a step."""
+    path = workdir / METRICS
+    lines = path.read_text().splitlines() if path.exists() else []
+    return any(f'"step": {step},' in line and '"validation/' in line for line in lines)
+
+
 def _plain(experiment: Experiment) -> Any:
     """The config as JSON gives it back."""
     return json.loads(json.dumps(to_dict(experiment)))

@@ -62,3 +62,11 @@ def test_only_the_first_process_writes(tmp_path, run, monkeypatch):
     monkeypatch.setattr(environment, "is_primary", lambda: False)
     workdir.claim(epath.Path(tmp_path) / "run", run)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_step_is_read_once_its_held_out_losses_are_written(tmp_path):
+    directory = epath.Path(tmp_path)
+    assert not workdir.is_read(directory, 5)
+    (directory / workdir.METRICS).write_text('{"step": 5, "loss/ar": 1.0}\n{"step": 15, "validation/loss/ar": 1.0}\n')
+    assert not workdir.is_read(directory, 5)
+    assert workdir.is_read(directory, 15)
