@@ -8,6 +8,7 @@ whatever moment a run is killed, its newest sealed step is whole, and a marked s
 import concurrent.futures
 import contextlib
 import itertools
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -172,11 +173,11 @@ class Checkpoints:
     def _remove_leftovers(self):
         """Removes what interrupted saves left: Orbax's temporary directories, and marked steps never sealed."""
         for path in self._directory.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"):
-            path.rmtree()
+            _remove(path)
         for mark in self._directory.glob("*.saving"):
             directory = self._directory / mark.stem
             if not digests.is_sealed(directory):
-                directory.rmtree(missing_ok=True)
+                _remove(directory)
             mark.unlink()
 
     def _search(self) -> int:
@@ -205,3 +206,14 @@ class Checkpoints:
             wrong = digests.damage(self._path(step))
             if wrong:
                 raise CheckpointError(f"checkpoint {self._path(step)} cannot be trusted: {'; '.join(wrong)}.")
+
+
+def _remove(directory: epath.Path) -> None:
+    """Removes a directory that threads of a failed save may still be writing to."""
+    for attempt in range(10):
+        try:
+            return directory.rmtree(missing_ok=True)
+        except OSError:
+            if attempt == 9:
+                raise
+            time.sleep(0.1)

@@ -39,14 +39,14 @@ def evaluate(
     )
     # a user's own text is read whole unless they ask for less
     overrides = {"evaluation.rows": "0", **overrides} if data else overrides
-    workdir.read_config(source)  # refuses what is no run before anything else is looked for
+    beside = workdir.read_config(source)  # refuses what is no run before anything else is looked for
     checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
     step = _step(checkpoints, step)
     metadata = checkpoints.read_metadata(step)
     experiment = _changed(from_dict(Experiment, metadata["config"]), overrides)
     directory.mkdir(parents=True, exist_ok=True)
     prepared, split = _text(experiment, source, directory, data)
-    must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": experiment.model.dtype}
+    must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": beside.model.dtype}
     read_data = {"data": prepared.manifest.fingerprint}
     check_fingerprints(metadata["fingerprints"], must_agree if data else must_agree | read_data, step=step)
     task = task_of(experiment, prepared.vocabulary)
