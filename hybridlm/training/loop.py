@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 
-import jax
+import numpy as np
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.training import logs, optimizers, placement
@@ -44,6 +44,8 @@ def run(
     first, last = int(state.step), training.steps
     log = _log(session, flops)
     tables = placement.everywhere(session.task.tables, session.mesh)
+    # all at once: computed later, each would wait for the steps that are queued
+    rates = np.asarray(optimizers.learning_rate_at(session.experiment.optimizer, last)(np.arange(last)))
     with (
         progress("training", last, start=first, every=training.log_every) as bar,
         contextlib.closing(session.stream.prefetch(first, last)) as batches,
@@ -56,7 +58,7 @@ def run(
             is_read = every > 0 and step % every == 0 and step != last
             is_saved = is_stopping or is_read or step % session.experiment.checkpoint.every == 0 or step == last
             # the saved sums are empty again, so what was logged must be on disk before them
-            text = _write(session, log, writers, wait=is_saved)
+            text = _write(session, log, writers, rates, wait=is_saved)
             bar.update(step, text) if text else bar.update(step)
             if is_saved:
                 save(session, step, state)
@@ -80,15 +82,12 @@ def _log(session: Session, flops: float) -> logs.Log:
     return logs.Log(tuple(experiment.objectives), labels, tokens, flops)
 
 
-def _write(session: Session, log: logs.Log, writers: Writers, *, wait: bool) -> str:
+def _write(session: Session, log: logs.Log, writers: Writers, rates: np.ndarray, *, wait: bool) -> str:
     """Writes what has arrived; returns its summary."""
     text, patience = "", session.experiment.training.patience
-    rate = optimizers.learning_rate_at(session.experiment.optimizer, session.experiment.training.steps)
     for logged in log.arrived(wait=wait):
         # the update of step n was made at the rate of n - 1, since schedules count from 0
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):  # elsewhere it would wait for the queued steps
-            learning_rate = float(rate(logged.step - 1))
-        writers.write(logged.step, logged.scalars | {"train/learning_rate": learning_rate})
+        writers.write(logged.step, logged.scalars | {"train/learning_rate": float(rates[logged.step - 1])})
         session.checkpoints.poll()
         text = logs.summary(logged.scalars)
         if logged.bad_in_row >= patience:

@@ -1,6 +1,7 @@
 """What happens when: steps, lines, checkpoints, readings and the ways out, told as a list of events."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ class Story:
     """A session whose step does nothing but count; everything it is asked to do is written down."""
 
     def __init__(self, session, changes=CHANGES, bad_from=99):
-        self.events = []
+        self.events, self.rates = [], []
         story = self
 
         class Saves(Checkpoints):
@@ -44,7 +45,9 @@ class Story:
                 pass
 
             def write(self, step, scalars):
-                story.events.append(("line" if "train/grad_norm" in scalars else "reading", step))
+                is_line = "train/grad_norm" in scalars
+                story.events.append(("line" if is_line else "reading", step))
+                story.rates += [scalars["train/learning_rate"]] if is_line else []
 
         @jax.jit
         def take_step(state, batch, tables):
@@ -84,6 +87,14 @@ def test_lines_and_checkpoints_come_when_the_config_says_and_at_the_end(session)
     assert int(story.run().step) == 7
     assert [step for what, step in story.events if what == "line"] == [2, 4, 6, 7]
     assert [step for what, step in story.events if what == "save"] == [3, 6, 7]
+
+
+def test_a_line_tells_the_rate_its_step_was_taken_at(session):
+    """Seven steps: a rise from nothing in one, then a cosine from the peak of 0.01 towards a tenth of it."""
+    story = Story(session)
+    story.run()
+    expected = [0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * place / 6)) / 2) for place in (0, 2, 4, 5)]
+    assert story.rates == pytest.approx(expected)
 
 
 def test_a_checkpoint_never_overtakes_the_lines_before_it(session):
