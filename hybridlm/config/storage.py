@@ -18,7 +18,7 @@ def to_dict(config: Any) -> Any:
         return {field.name: to_dict(getattr(config, field.name)) for field in dataclasses.fields(config)}
     if isinstance(config, Mapping):
         return {name: to_dict(value) for name, value in config.items()}
-    return list(config) if isinstance(config, tuple) else config
+    return [to_dict(value) for value in config] if isinstance(config, tuple) else config
 
 
 def from_dict(kind: Any, data: Any, path: str = "config") -> Any:
@@ -27,7 +27,7 @@ def from_dict(kind: Any, data: Any, path: str = "config") -> Any:
         return _dataclass(kind, data, path)
     origin = typing.get_origin(kind)
     if origin is types.UnionType:
-        return None if data is None else from_dict(typing.get_args(kind)[0], data, path)
+        return None if data is None else from_dict(_alternative(typing.get_args(kind), data), data, path)
     if kind is Mask:
         return _mask(data, path)
     if origin is dict:
@@ -35,12 +35,18 @@ def from_dict(kind: Any, data: Any, path: str = "config") -> Any:
         return {name: from_dict(inner, value, f"{path}.{name}") for name, value in _is(data, Mapping, path).items()}
     if origin is tuple:
         inner = typing.get_args(kind)[0]
-        return tuple(from_dict(inner, value, path) for value in _is(data, (list, tuple), path))
+        return tuple(from_dict(inner, value, f"{path}[{n}]") for n, value in enumerate(_is(data, (list, tuple), path)))
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
     if isinstance(data, bool) and kind is not bool:
         raise ConfigError(f"{path}={data!r} must be of type {kind.__name__}, not bool.")
     return _is(data, kind, path)
+
+
+def _alternative(kinds: tuple[Any, ...], data: Any) -> Any:
+    """Which of the types is meant: the one that has parts if the data has."""
+    is_nested = isinstance(data, Mapping)
+    return next((kind for kind in kinds if dataclasses.is_dataclass(kind) == is_nested), kinds[0])
 
 
 def _stored(mask: Mask) -> Any:

@@ -33,11 +33,17 @@ class Duplicates:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Overlap:
-    """Of the longer lines of a held-out split, how many stand in the training split; repeated lines count."""
+    """Of the longer lines of a held-out split, how many stand in the training split; repeated lines count.
+
+    Attributes:
+      documents: held-out ones more than half of whose longer lines are among them. sample: the first of these.
+    """
 
     lines: int
     seen: int
     share: float
+    documents: int = 0
+    sample: str = ""
 
     @property
     def line(self) -> str:
@@ -45,4 +51,5 @@ class Overlap:
         return (
             f"{self.seen:,} of {self.lines:,} lines of {SHORTEST_LINE} characters or more ({self.share:.1%}) stand in "
             "training"
+            + (f", and most of {self.documents:,} documents, for one {self.sample!r}" if self.documents else "")
         )

@@ -4,25 +4,27 @@ So a corpus of any size is prepared in little memory: a few names per document, 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError, nearest, require
+from hybridlm.config.sources import FAIL, KEEP, AuditConfig, Source
 from hybridlm.data import documents, duplicates, sources, splits
-from hybridlm.data.audit import Duplicates
+from hybridlm.data.audit import Duplicates, Overlap
 from hybridlm.data.documents import Account, Document, Dropped, Entry
 from hybridlm.data.progress import Progress, remark
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """The chosen documents in the order of the sources, and the accounts of those left out and of those that repeat."""
+    """The chosen documents in the order of the sources, and what was found: those left out, copies, shared lines."""
 
-    sources: tuple[str, ...]
-    on_bad_text: str
+    sources: tuple[Source, ...]
+    audit: AuditConfig
     entries: tuple[Entry, ...]
     account: Account
     duplicates: Duplicates = dataclasses.field(default_factory=Duplicates)
+    overlap: dict[str, Overlap] = dataclasses.field(default_factory=dict)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -31,13 +33,17 @@ class Corpus:
 
     def bytes(self, *split: str) -> int:
         """UTF-8 length of the documents of the named splits, or of all."""
-        return sum(entry.bytes for entry in self.entries if entry.split in split or not split)
+        return sum(entry.bytes for entry in self.within(*split))
 
-    def documents(self, *split: str) -> Iterator[tuple[Entry, Document]]:
-        """Reads the documents of the named splits, or all; raises ConfigError if the sources are no longer the same."""
-        wanted = iter([entry for entry in self.entries if entry.split in split or not split])
+    def within(self, *split: str) -> list[Entry]:
+        """The documents of the named splits, or all."""
+        return [entry for entry in self.entries if entry.split in split or not split]
+
+    def documents(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Document]]:
+        """Reads these documents, which ascend; raises ConfigError if the sources are no longer the same."""
+        wanted = iter(entries)
         entry = next(wanted, None)
-        for place, found in enumerate(_everything(self.sources, self.on_bad_text)):
+        for place, (_, found) in enumerate(_everything(self.sources, self.audit)):
             if entry is None:
                 return
             if place == entry.place:
@@ -49,34 +55,37 @@ class Corpus:
 
     def texts(self, *split: str, advance: Callable[[int], None]) -> Iterator[str]:
         """Their texts; `advance` is told the bytes as they pass."""
-        for entry, document in self.documents(*split):
+        for entry, document in self.documents(self.within(*split)):
             yield document.text
             advance(entry.bytes)
 
 
-def survey(names: tuple[str, ...], on_bad_text: str, split_of: Callable[[Document], str], progress: Progress) -> Corpus:
+def survey(
+    named: tuple[Source, ...], audit: AuditConfig, split_of: Callable[[Source, Document], str], progress: Progress
+) -> Corpus:
     """Reads everything once; `split_of` places a document."""
     entries, account = [], {}
     with progress("reading the sources", None) as advance:
-        for place, found in enumerate(_everything(names, on_bad_text)):
+        for place, (source, found) in enumerate(_everything(named, audit)):
             if isinstance(found, Dropped):
                 documents.count(account, found)
                 continue
-            named = (found.id, found.group, found.domain, split_of(found))
-            entries.append(Entry(place, *named, found.bytes, duplicates.digest(found.text)))
+            split, digest = split_of(named[source], found), duplicates.digest(found.text)
+            entries.append(Entry(place, source, found.id, found.group, found.domain, split, found.bytes, digest))
             advance(entries[-1].bytes)
     _check_groups(entries)
-    return Corpus(names, on_bad_text, tuple(entries), account)
+    return Corpus(named, audit, tuple(entries), account)
 
 
 def survey_for_training(config: DataConfig, progress: Progress) -> Corpus:
     """The documents a config asks for, split by group, with something in every split that is needed."""
 
-    def split_of(document: Document) -> str:
-        return document.split or splits.split_of(document.group, validation=config.validation, test=config.test)
+    def split_of(source: Source, document: Document) -> str:
+        validation, test = config.held_out(source)
+        return document.split or splits.split_of(document.group, validation=validation, test=test)
 
-    corpus = survey(config.sources, config.on_bad_text, split_of, progress)
-    corpus = without_duplicates(only_domains(corpus, config.domains), config.on_duplicate)
+    corpus = survey(config.named_sources, config.audit, split_of, progress)
+    corpus = without_duplicates(only_domains(corpus, config.domains), config.audit.duplicate)
     remark(progress, corpus.duplicates.line)
     corpus = within_limit(corpus, config.limit_bytes)
     splits.check_splits(
@@ -85,6 +94,7 @@ def survey_for_training(config: DataConfig, progress: Progress) -> Corpus:
         validation=config.validation,
         test=config.test,
     )
+    _check_sources(corpus, config)
     return corpus
 
 
@@ -94,20 +104,20 @@ def only_domains(corpus: Corpus, domains: tuple[str, ...]) -> Corpus:
         hint = nearest(name, corpus.domains)
         require(name in corpus.domains, f"data.domains names {name!r}, which no document has{hint}")
     kept = {entry for entry in corpus.entries if not domains or entry.domain in domains}
-    return _kept(corpus, kept, "not one of data.domains")
+    return keep_only(corpus, kept, "not one of data.domains")
 
 
-def without_duplicates(corpus: Corpus, on_duplicate: str) -> Corpus:
-    """Counts the exact duplicates and leaves them out, or keeps them, or raises ConfigError, as `on_duplicate` says."""
+def without_duplicates(corpus: Corpus, policy: str) -> Corpus:
+    """Counts the exact duplicates and leaves them out, or keeps them, or raises ConfigError, as `policy` says."""
     found = duplicates.pairs(corpus.entries)
     corpus = dataclasses.replace(corpus, duplicates=duplicates.counted(found))
-    if on_duplicate == "keep":
+    if policy == KEEP:
         return corpus
-    if on_duplicate == "fail":
+    if policy == FAIL:
         duplicates.refuse(found)
     kept = set(corpus.entries) - {copy for copy, _ in found}
     duplicates.check_splits(corpus.entries, kept)
-    return _kept(corpus, kept, duplicates.REASON)
+    return keep_only(corpus, kept, duplicates.REASON)
 
 
 def within_limit(corpus: Corpus, limit_bytes: int) -> Corpus:
@@ -121,10 +131,11 @@ def within_limit(corpus: Corpus, limit_bytes: int) -> Corpus:
                 continue
             used[entry.domain] += entry.bytes
         kept.add(entry)
-    return _kept(corpus, kept, "beyond data.limit_bytes")
+    return keep_only(corpus, kept, "beyond data.limit_bytes")
 
 
-def _kept(corpus: Corpus, kept: set[Entry], reason: str) -> Corpus:
+def keep_only(corpus: Corpus, kept: set[Entry], reason: str) -> Corpus:
+    """Those documents, with the others in the account of drops."""
     account = dict(corpus.account)
     for entry in corpus.entries:
         if entry not in kept:
@@ -133,9 +144,22 @@ def _kept(corpus: Corpus, kept: set[Entry], reason: str) -> Corpus:
     return dataclasses.replace(corpus, entries=entries, account=account)
 
 
-def _everything(names: Iterable[str], on_bad_text: str) -> Iterator[Document | Dropped]:
-    for name in names:
-        yield from sources.read(name, on_bad_text)
+def _everything(named: Sequence[Source], audit: AuditConfig) -> Iterator[tuple[int, Document | Dropped]]:
+    """Everything the sources yield, with the number of its source."""
+    for number, source in enumerate(named):
+        for found in sources.read(source, audit):
+            yield number, found
+
+
+def _check_sources(corpus: Corpus, config: DataConfig) -> None:
+    filled = {entry.source for entry in corpus.within("train")}
+    for number, source in enumerate(corpus.sources):
+        shares = [mixing.shares[source.called] for mixing in config.mixing]
+        require(
+            number in filled or not any(shares),
+            f"the source {source.called!r} has no training text, and data.mixing gives it a share of "
+            f"{max(shares, default=0)}. Give it text, a smaller validation and test, or a share of 0.",
+        )
 
 
 def _check_groups(entries: Iterable[Entry]) -> None:

@@ -5,37 +5,76 @@ Work happens beside the target under another name; it takes the target's name on
 
 import contextlib
 import errno
+import fcntl
 import hashlib
+import json
+import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from etils import epath
 
-from hybridlm.config.errors import require
+from hybridlm.config.errors import ConfigError, require
+
+WORK = "work"
+"""Where, in a directory that is being made, that lies which nobody needs once it is whole."""
+
+_RECIPE, _LOCK = "recipe.json", "lock"
 
 
 @contextlib.contextmanager
-def whole(directory: epath.Path, *, last: str) -> Iterator[epath.Path]:
-    """Yields an empty local directory whose files become those of `directory` if the block succeeds, and vanish if not.
+def whole(directory: epath.Path, *, last: str, recipe: Mapping[str, object]) -> Iterator[epath.Path]:
+    """Yields a local directory to fill; if the block succeeds it becomes `directory`, without its part `WORK`.
 
-    In a bucket, where nothing can be renamed, the file `last` is written after all others: without it nothing is there.
+    What a failure or a kill leaves stays beside the target, and is there again for the next one with the same recipe,
+    whoever that is; another recipe begins anew. In a bucket, where nothing can be renamed, nothing is left behind, and
+    the file `last` is written after all others: without it nothing is there.
     """
     require(
         not directory.exists() or not any(directory.iterdir()),
         f"{directory} holds files but no {last}, so it is no prepared data and will not be overwritten; name another "
         "directory, or remove this one.",
     )
-    with _beside(directory) as partial:
+    with _beside(directory, json.dumps(recipe, sort_keys=True)) as partial:
         try:
             yield partial
         except OSError as error:
             if error.errno == errno.ENOSPC or "No space left" in str(error):
-                message = f"the disk is full; nothing was left in {directory}"
+                message = (
+                    f"the disk is full, and nothing is in {directory} yet. What is done stays where this error points; "
+                    "free some space and give the same command again, or remove it"
+                )
                 raise OSError(errno.ENOSPC, message, str(partial)) from error
             raise
+
+
+@contextlib.contextmanager
+def published(partial: epath.Path, directory: epath.Path, last: str) -> Iterator[None]:
+    """Gives the directory its name when the block succeeds; raises ConfigError while another process is about it."""
+    with (pathlib.Path(partial) / WORK / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another process is preparing {directory} right now; wait for it, or name another directory."
+            ) from error
+        yield
+        (partial / WORK).rmtree()
         _publish(partial, directory, last)
+
+
+def once(path: epath.Path, write: Callable[[epath.Path], None]) -> None:
+    """Makes a file or directory if it is not there: under another name first, so that it is whole or absent."""
+    if path.exists():
+        return
+    fresh = path.parent / f"{path.name}.{os.getpid()}"
+    write(fresh)
+    if path.exists():  # somebody else was as quick, and made the same
+        fresh.rmtree() if fresh.is_dir() else fresh.unlink()
+    else:
+        fresh.rename(path)
 
 
 def local_copy(path: epath.Path, sha256: str) -> pathlib.Path:
@@ -66,18 +105,22 @@ def is_local(path: epath.Path) -> bool:
 
 
 @contextlib.contextmanager
-def _beside(directory: epath.Path) -> Iterator[epath.Path]:
+def _beside(directory: epath.Path, recipe: str) -> Iterator[epath.Path]:
     if not is_local(directory):
         with tempfile.TemporaryDirectory() as partial:
-            yield epath.Path(partial)
+            yield _begun(epath.Path(partial), recipe)
         return
-    partial = directory.parent / f"{directory.name}.partial"
-    partial.rmtree(missing_ok=True)  # a killed run may have left one
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-    finally:
+    yield _begun(directory.parent / f"{directory.name}.partial", recipe)
+
+
+def _begun(partial: epath.Path, recipe: str) -> epath.Path:
+    """The directory as a preparation with this recipe left it, or empty."""
+    told = partial / WORK / _RECIPE
+    if not told.exists() or told.read_text() != recipe:
         partial.rmtree(missing_ok=True)
+        (partial / WORK).mkdir(parents=True)
+        told.write_text(recipe)
+    return partial
 
 
 def _publish(partial: epath.Path, directory: epath.Path, last: str) -> None:

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int
+
 
 class Document(NamedTuple):
     """One text with the names by which it is split, scored and reported.
@@ -10,6 +13,7 @@ class Document(NamedTuple):
     Attributes:
       id: where it was read. group: the unit that a split never divides (folder, package, article). domain: its language
         or subject. split: "train", "validation" or "test" where the source decides, "" where the group's hash does.
+      ids: the tokens it came as, which stand for exactly this text; None where there is only text.
     """
 
     id: str
@@ -17,6 +21,7 @@ class Document(NamedTuple):
     group: str
     domain: str
     split: str = ""
+    ids: Int[np.ndarray, "T"] | None = None
 
     @property
     def bytes(self) -> int:
@@ -25,9 +30,14 @@ class Document(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A document without its text; `place` counts everything the sources yield, `digest` is that of the text."""
+    """A document without its text.
+
+    Attributes:
+      place: counts everything the sources yield. source: number of its source. digest: of its text.
+    """
 
     place: int
+    source: int
     id: str
     group: str
     domain: str

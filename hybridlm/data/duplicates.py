@@ -40,8 +40,8 @@ def refuse(found: Sequence[tuple[Entry, Entry]]) -> None:
     for copy, kept in found[:1]:
         raise ConfigError(
             f"document {copy.id!r} ({copy.split}) has the same text as {kept.id!r} ({kept.split}), the first of "
-            f"{len(found)} exact duplicates, and data.on_duplicate='fail' allows none. Remove the copies, or set "
-            "data.on_duplicate='drop' to leave them out, counted."
+            f"{len(found)} exact duplicates, and data.audit.duplicate='fail' allows none. Remove the copies, or set "
+            "data.audit.duplicate='drop' to leave them out, counted."
         )
 
 
@@ -51,5 +51,5 @@ def check_splits(before: Iterable[Entry], after: Iterable[Entry]) -> None:
     require(
         not lost,
         f"every document of {', '.join(lost)} has the same text as one of another split, so nothing would be left of "
-        "it. Hold out other documents, or set data.on_duplicate='keep'.",
+        "it. Hold out other documents, or set data.audit.duplicate='keep'.",
     )

@@ -1,21 +1,27 @@
-"""A corpus as tokens and labels: every text encoded, checked byte for byte, and labelled, in one pass."""
+"""A corpus as tokens and labels: every text encoded, checked byte for byte, and labelled, in chunks.
 
-from collections.abc import Iterator
+A chunk is a file made of documents that follow each other. Which process makes it changes nothing in it, so several
+processes or machines can share the work, and what a killed one has finished is not done again.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from etils import epath
+from jaxtyping import Int
 
-from hybridlm.config.errors import ConfigError
+from hybridlm.config.errors import require
 from hybridlm.data import documents, token_store, words
 from hybridlm.data.corpus import Corpus
+from hybridlm.data.directories import once
 from hybridlm.data.documents import Account, Document, Dropped, Entry
-from hybridlm.data.progress import Progress
 from hybridlm.data.tokenizer import Tokenizer
-from hybridlm.data.words import WordRanks
+from hybridlm.data.vocabulary import Vocabulary
 
-BATCH_BYTES = 1 << 22
-"""Text encoded at once."""
+CHUNK_BYTES = 1 << 22
+"""Text encoded at once, and kept in one file."""
 
 NOT_EXACT = "not given back exactly by the tokenizer"
 MOST_FAILURES = 0.05
@@ -32,52 +38,95 @@ class Encoded(NamedTuple):
     account: Account
 
 
-def encode(
-    corpus: Corpus, tokenizer: Tokenizer, ranks: WordRanks, directory: epath.Path, progress: Progress
-) -> Encoded:
-    """Encodes into files below `directory`; a document that the tokenizer does not give back exactly is dropped."""
-    dtypes = {"tokens": np.min_scalar_type(tokenizer.vocab_size - 1), "word_band": np.dtype(np.int8)}
-    entries, lengths, account = [], [], dict(corpus.account)
-    with token_store.appending(directory, dtypes) as append, progress("encoding", corpus.bytes()) as advance:
-        for entry, text, ids in _encoded(corpus, tokenizer):
-            advance(entry.bytes)
-            if tokenizer.to_bytes(ids.tolist()) != text.encode():
-                documents.count(account, Dropped(entry.id, NOT_EXACT, entry.bytes), tokens=len(ids))
-                continue
+class Chunks:
+    """The chunks of a corpus, each a file in `directory` once it is made."""
+
+    def __init__(self, corpus: Corpus, directory: epath.Path):
+        self.corpus = corpus
+        ends = np.cumsum([entry.bytes for entry in corpus.entries])
+        self._number_N = (ends - 1) // CHUNK_BYTES
+        self.numbers = np.unique(self._number_N).tolist()
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def missing(self, part: int = 0, parts: int = 1) -> list[int]:
+        """The chunks not made yet, of those that are this part's to make."""
+        return [number for number in self.numbers[part::parts] if not self._path(number).exists()]
+
+    def entries(self, number: int) -> tuple[Entry, ...]:
+        """The documents of a chunk."""
+        begin, stop = np.searchsorted(self._number_N, (number, number + 1))
+        return self.corpus.entries[begin:stop]
+
+    def bytes(self, numbers: Sequence[int]) -> int:
+        """UTF-8 length of the text of these chunks."""
+        return sum(entry.bytes for number in numbers for entry in self.entries(number))
+
+    def make(self, numbers: Sequence[int], vocabulary: Vocabulary, advance: Callable[[int], None]) -> None:
+        """Encodes these chunks."""
+        wanted = [entry for number in numbers for entry in self.entries(number)]
+        found = self.corpus.documents(wanted)
+        for number in numbers:
+            chunk = [next(found)[1] for _ in self.entries(number)]
+            once(self._path(number), functools.partial(token_store.save, encode(chunk, vocabulary)))
+            advance(self.bytes([number]))
+
+    def load(self, number: int) -> dict[str, np.ndarray]:
+        """The columns of a chunk, and `lengths`, the tokens of each document, negative if it is left out."""
+        return token_store.load(self._path(number))
+
+    def _path(self, number: int) -> epath.Path:
+        return self._directory / f"{number:06d}.npz"
+
+
+def encode(chunk: Sequence[Document], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """The columns of documents one after the other, without those that the tokenizer does not give back exactly."""
+    tokenizer = vocabulary.tokenizer
+    columns, lengths = [], []
+    for document, ids in zip(chunk, _ids(chunk, tokenizer), strict=True):
+        is_exact = tokenizer.to_bytes(ids.tolist()) == document.text.encode()
+        lengths.append(len(ids) if is_exact else -len(ids))
+        if is_exact:
             ends = np.cumsum(tokenizer.byte_lengths[ids])
-            append({"tokens": ids, "word_band": words.bands(text, ends, ranks)})
-            entries.append(entry)
-            lengths.append(len(ids))
-    _check_failures(account, len(corpus.entries))
+            columns.append({"tokens": ids, "word_band": words.bands(document.text, ends, vocabulary.word_ranks)})
+    dtypes = {"tokens": np.min_scalar_type(tokenizer.vocab_size - 1), "word_band": np.dtype(np.int8)}
+    joined = {
+        name: np.concatenate([np.empty(0, dtype), *(part[name] for part in columns)]).astype(dtype)
+        for name, dtype in dtypes.items()
+    }
+    return joined | {"lengths": np.array(lengths, np.int64)}
+
+
+def join(chunks: Chunks, spool: epath.Path) -> Encoded:
+    """All chunks as one corpus, its columns in files below `spool`."""
+    entries, lengths, account = [], [], dict(chunks.corpus.account)
+    with token_store.appending(spool) as append:
+        for number in chunks.numbers:
+            columns = chunks.load(number)
+            for entry, length in zip(chunks.entries(number), columns.pop("lengths").tolist(), strict=True):
+                if length < 0:
+                    documents.count(account, Dropped(entry.id, NOT_EXACT, entry.bytes), tokens=-length)
+                    continue
+                entries.append(entry)
+                lengths.append(length)
+            append(columns)
+    _check_failures(account, len(chunks.corpus.entries))
     lengths_N = np.array(lengths, np.int64)
-    per_token = token_store.columns(directory, dtypes)
-    return Encoded(per_token, tuple(entries), np.cumsum(lengths_N) - lengths_N, lengths_N, account)
+    return Encoded(token_store.columns(spool), tuple(entries), np.cumsum(lengths_N) - lengths_N, lengths_N, account)
 
 
-def _encoded(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[tuple[Entry, str, np.ndarray]]:
-    for batch in _batches(corpus.documents()):
-        texts = [document.text for _, document in batch]
-        yield from zip([entry for entry, _ in batch], texts, tokenizer.encode_batch(texts))
-
-
-def _batches(found: Iterator[tuple[Entry, Document]]) -> Iterator[list[tuple[Entry, Document]]]:
-    batch, size = [], 0
-    for entry, document in found:
-        batch.append((entry, document))
-        size += entry.bytes
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _ids(chunk: Sequence[Document], tokenizer: Tokenizer) -> Iterator[Int[np.ndarray, "T"]]:
+    """The ids of every document: those it came with, or those of its text."""
+    encoded = iter(tokenizer.encode_batch([document.text for document in chunk if document.ids is None]))
+    return (next(encoded) if document.ids is None else document.ids for document in chunk)
 
 
 def _check_failures(account: Account, total: int) -> None:
     failed = account.get(NOT_EXACT)
-    if failed and failed.documents > MOST_FAILURES * total:
-        raise ConfigError(
-            f"the tokenizer does not give back {failed.documents} of {total} documents byte for byte (for one, "
-            f"{failed.sample!r}), so bits per byte and word categories would be wrong. It folds case, spaces or "
-            "accents, or lacks characters: take one with byte-level BPE or byte fallback and no normalisation, or "
-            "data.tokenizer='train'."
-        )
+    require(
+        failed is None or failed.documents <= MOST_FAILURES * total,
+        f"the tokenizer does not give back {failed and failed.documents} of {total} documents byte for byte (for one, "
+        f"{failed and failed.sample!r}), so bits per byte and word categories would be wrong. It folds case, spaces or "
+        "accents, or lacks characters: take one with byte-level BPE or byte fallback and no normalisation, or "
+        "data.tokenizer='train'.",
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 
@@ -9,11 +10,12 @@ import numpy as np
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.sources import Source
 from hybridlm.data.audit import Duplicates, Overlap
 from hybridlm.data.documents import Drops
 
 FILE_NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 """Version of the layout on disk."""
 
 
@@ -28,21 +30,70 @@ class Shard:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Split:
-    """One split.
+class Portion:
+    """The rows of one source in one split: no row holds text of two sources, so that they can be mixed in any shares.
 
     Attributes:
-      tokens: how many are text, bos, eos and padding. text_bytes: UTF-8 length of its documents.
+      source: its name. tokens: how many are text, bos, eos and padding. text_bytes: UTF-8 length of its documents.
       cut_documents: documents too long for one row of their own; they were split, and no token was lost.
     """
 
-    rows: int
+    source: str
     documents: int
-    groups: int
     cut_documents: int
     text_bytes: int
     tokens: dict[str, int]
     shards: tuple[Shard, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all its shards."""
+        return sum(shard.rows for shard in self.shards)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """One split: the portions of its sources, whose rows follow each other."""
+
+    groups: int
+    portions: tuple[Portion, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all sources."""
+        return sum(portion.rows for portion in self.portions)
+
+    @property
+    def documents(self) -> int:
+        """Documents of all sources."""
+        return sum(portion.documents for portion in self.portions)
+
+    @property
+    def cut_documents(self) -> int:
+        """Documents of all sources that were too long for one row."""
+        return sum(portion.cut_documents for portion in self.portions)
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 length of all documents."""
+        return sum(portion.text_bytes for portion in self.portions)
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """How many are text, bos, eos and padding."""
+        kinds = dict.fromkeys(kind for portion in self.portions for kind in portion.tokens)
+        return {kind: sum(portion.tokens[kind] for portion in self.portions) for kind in kinds}
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The files of its rows, in order."""
+        return tuple(shard for portion in self.portions for shard in portion.shards)
+
+    @property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """Where the rows of every source begin and stop."""
+        ends = itertools.accumulate((portion.rows for portion in self.portions), initial=0)
+        return {portion.source: place for portion, place in zip(self.portions, itertools.pairwise(ends))}
 
     @property
     def fill(self) -> float:
@@ -57,8 +108,8 @@ class Manifest:
     Attributes:
       row_length: T. columns: name -> dtype of the T values that a record holds, in the order they follow each other.
       domains: names of the values of the column `language`. splits: by name. drops: what was left out, by reason.
-      sources: as they were named. recipe: everything the rows depend on, the SHA-256 of every source in place of its
-        name; equal recipes give equal rows.
+      sources: as they were named, with language, licence and shares held out. recipe: everything the rows depend on,
+        the SHA-256 of every source in place of its path; equal recipes give equal rows.
       files: SHA-256 of the small files beside the rows, by name.
       duplicates: exact ones. overlap: of every held-out split with training. Rows that were never audited have none.
     """
@@ -69,7 +120,7 @@ class Manifest:
     domains: tuple[str, ...]
     splits: dict[str, Split]
     drops: dict[str, Drops]
-    sources: tuple[str, ...]
+    sources: tuple[Source, ...]
     recipe: dict[str, object]
     tokenizer_sha256: str
     files: dict[str, str]
@@ -128,12 +179,16 @@ def load(directory: epath.Path) -> Manifest:
 
 def _from_json(fields: dict) -> Manifest:
     splits = {
-        name: Split(**split | {"shards": tuple(Shard(**shard) for shard in split["shards"])})
+        name: Split(groups=split["groups"], portions=tuple(_portion(portion) for portion in split["portions"]))
         for name, split in fields["splits"].items()
     }
     drops = {reason: Drops(**drop) for reason, drop in fields["drops"].items()}
-    names = {name: tuple(fields[name]) for name in ("domains", "sources")}
+    names = {"domains": tuple(fields["domains"]), "sources": tuple(Source(**named) for named in fields["sources"])}
     duplicates = Duplicates(**fields.get("duplicates", {}))
     overlap = {split: Overlap(**found) for split, found in fields.get("overlap", {}).items()}
     audit = {"duplicates": duplicates, "overlap": overlap}
     return Manifest(**fields | names | audit | {"splits": splits, "drops": drops})
+
+
+def _portion(fields: dict) -> Portion:
+    return Portion(**fields | {"shards": tuple(Shard(**shard) for shard in fields["shards"])})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from hybridlm.config.errors import require
+from hybridlm.config.sources import FAIL, KEEP, AuditConfig
 from hybridlm.data.documents import Document, Dropped
 
 FIELDS = ("text", "id", "group", "domain", "language", "split")
@@ -11,41 +12,61 @@ FIELDS = ("text", "id", "group", "domain", "language", "split")
 SPLITS = ("train", "validation", "test")
 
 
-def document(fields: Mapping[str, object], place: str, domain: str, on_bad_text: str) -> Document | Dropped:
+REASONS = {
+    "empty": "empty",
+    "not_utf8": "not UTF-8",
+    "nul": "holds NUL bytes",
+    "over_long": "over-long",
+    "unknown_ids": "holds ids outside the vocabulary",
+}
+"""Finding, as `AuditConfig` calls it -> how the account of drops does."""
+
+FIXES = {
+    "empty": "Remove it",
+    "not_utf8": "Convert it to UTF-8, remove it",
+    "nul": "Remove the NUL bytes or the document",
+    "over_long": "Shorten it, raise data.audit.longest",
+    "unknown_ids": "Take the tokenizer that wrote the ids, or repair the file",
+}
+
+
+def document(fields: Mapping[str, object], place: str, domain: str, audit: AuditConfig) -> Document | Dropped:
     """The document of a record; `place` is its id and `domain` its domain unless the fields say otherwise."""
     try:
         text, name, group, own, language, split = (_string(fields.get(field)) for field in FIELDS)
     except UnicodeDecodeError:
-        return bad_text(Dropped(place, "not UTF-8", len(fields["text"] or b"")), on_bad_text)
+        return left_out(Dropped(place, REASONS["not_utf8"], len(fields["text"] or b"")), audit)
     require(
         split in ("", *SPLITS),
         f"{place}: split {split!r} is not one of {', '.join(SPLITS)}. Rename it, or leave it empty for the hash of the "
         "group to decide.",
     )
     name = name or place
-    return checked(Document(name, text, group or name, own or language or domain, split), on_bad_text)
+    return checked(Document(name, text, group or name, own or language or domain, split), audit)
 
 
-def checked(document: Document, on_bad_text: str) -> Document | Dropped:
-    """The document itself, unless its text is empty or binary, or text or names cannot be written as UTF-8."""
+def checked(document: Document, audit: AuditConfig) -> Document | Dropped:
+    """The document itself, or why it is left out where `audit` does not keep what is wrong with it."""
     if not document.text or document.text.isspace():
-        return Dropped(document.id, "empty", len(document.text))
+        return left_out(Dropped(document.id, REASONS["empty"], len(document.text)), audit)
     try:
         size = document.bytes
         (document.id + document.group + document.domain).encode()
     except UnicodeEncodeError:
-        return bad_text(Dropped(document.id, "not UTF-8", len(document.text)), on_bad_text)
-    if "\0" in document.text:
-        return bad_text(Dropped(document.id, "holds NUL bytes", size), on_bad_text)
+        return left_out(Dropped(document.id, REASONS["not_utf8"], len(document.text)), audit)
+    for finding, is_found in (("nul", "\0" in document.text), ("over_long", 0 < audit.longest < size)):
+        if is_found and getattr(audit, finding) != KEEP:
+            return left_out(Dropped(document.id, REASONS[finding], size), audit)
     return document
 
 
-def bad_text(dropped: Dropped, on_bad_text: str) -> Dropped:
-    """What was dropped for its text, or a ConfigError where the config wants one."""
+def left_out(dropped: Dropped, audit: AuditConfig) -> Dropped:
+    """What was dropped, or a ConfigError where the config allows no such document."""
+    finding = next(name for name, reason in REASONS.items() if reason == dropped.reason)
     require(
-        on_bad_text == "drop",
-        f"{dropped.id}: {dropped.reason}, and data.on_bad_text='fail' allows no such document. Convert it to UTF-8, "
-        "remove it, or set data.on_bad_text='drop' to count it and go on.",
+        getattr(audit, finding) != FAIL,
+        f"{dropped.id}: {dropped.reason}, and data.audit.{finding}='fail' allows no such document. {FIXES[finding]}, "
+        f"or set data.audit.{finding}='drop' to count it and go on.",
     )
     return dropped
 

@@ -16,10 +16,11 @@ Columns = dict[str, Int32[np.ndarray, "B T"]]
 
 
 class Rows:
-    """The rows of one split, numbered from 0 over its shards."""
+    """The rows of one split, numbered from 0 over its shards; `ranges`: source -> its first row, and the one after."""
 
     def __init__(self, directory: epath.Path, manifest: Manifest, split: str, tokenizer: Tokenizer):
         shards = manifest.splits[split].shards
+        self.ranges = manifest.splits[split].ranges
         self.row_length = manifest.row_length
         self.names = tuple(manifest.columns)
         self._tokenizer = tokenizer

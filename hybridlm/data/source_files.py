@@ -13,10 +13,15 @@ from hybridlm.data.directories import is_local
 
 @dataclasses.dataclass(frozen=True)
 class SourceFile:
-    """A file, and its name relative to the source it was found in: moving a corpus changes no name."""
+    """A file, and its name relative to the source it was found in: moving a corpus changes no name.
+
+    Attributes:
+      language: the one its source is said to be in, if any.
+    """
 
     path: epath.Path
     name: str
+    language: str = ""
 
     @property
     def plain_name(self) -> str:
@@ -25,7 +30,9 @@ class SourceFile:
 
     @property
     def domain(self) -> str:
-        """The domain of records that name none: the file's name without folders, shard number and suffix."""
+        """The domain of records that name none: the language, or the name without folders, shard number and suffix."""
+        if self.language:
+            return self.language
         stem = self.plain_name.rpartition("/")[2].rpartition(".")[0]
         return re.sub(r"-\d+-of-\d+$", "", stem)
 

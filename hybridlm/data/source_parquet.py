@@ -9,6 +9,7 @@ import pyarrow
 from pyarrow import parquet, types
 
 from hybridlm.config.errors import require
+from hybridlm.config.sources import AuditConfig
 from hybridlm.data import records
 from hybridlm.data.documents import Document, Dropped
 from hybridlm.data.source_files import SourceFile
@@ -20,7 +21,7 @@ READ_BYTES = 1 << 20
 """Read from a column at a time; the library would otherwise fetch whole row groups ahead."""
 
 
-def read(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
+def read(file: SourceFile, audit: AuditConfig) -> Iterator[Document | Dropped]:
     """The document of every row; raises ConfigError if there is no column of text."""
     with (
         file.path.open("rb") as stream,
@@ -29,7 +30,7 @@ def read(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
         batches = table.iter_batches(ROWS, columns=_columns(table.schema_arrow, file))
         rows = (fields for batch in batches for fields in _with_bytes(batch).to_pylist())
         for number, fields in enumerate(rows, start=1):
-            yield records.document(fields, f"{file.name}:{number}", file.domain, on_bad_text)
+            yield records.document(fields, f"{file.name}:{number}", file.domain, audit)
 
 
 def _columns(schema: pyarrow.Schema, file: SourceFile) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.sources import AuditConfig
 from hybridlm.data import records
 from hybridlm.data.documents import Document, Dropped
 
@@ -48,8 +49,8 @@ def located(source: str) -> str:
     return str(epath.Path(data_dir).expanduser() / name / version)
 
 
-def read(source: str, on_bad_text: str) -> Iterator[Document | Dropped]:
-    """The document of every example, split by split as the dataset has them.
+def read(source: str, language: str, audit: AuditConfig) -> Iterator[Document | Dropped]:
+    """The document of every example, split by split as the dataset has them; its domain is `language` or its name.
 
     Its training split is divided by the hash of groups if there is no validation split. Examples of a split that is
     none of train, validation and test are dropped.
@@ -63,9 +64,17 @@ def read(source: str, on_bad_text: str) -> Iterator[Document | Dropped]:
     )
     builder = _library(source).builder_from_directory(directory)
     _check_features(builder.info.features, directory)
+    is_divided = "validation" not in builder.info.splits
     for split in sorted(builder.info.splits):
         for number, example in enumerate(_examples(builder, split, directory)):
-            yield _document(example, f"{builder.name}/{split}:{number}", builder, split, on_bad_text)
+            place = f"{builder.name}/{split}:{number}"
+            if split not in records.SPLITS:
+                reason = f"in split {split!r}, which is none of {', '.join(records.SPLITS)}"
+                yield Dropped(place, reason, len(example["text"]))
+                continue
+            # Ids often count anew in every split, so they make no groups.
+            fields = {"group": place} | example | {"split": "" if is_divided and split == "train" else split}
+            yield records.document(fields, place, language or builder.name, audit)
 
 
 def _library(source: str) -> types.ModuleType:
@@ -102,12 +111,3 @@ def _examples(builder, split: str, directory: epath.Path) -> Iterator[dict[str, 
         except RuntimeError as error:  # how array_record reports a shard that is cut, altered or absent
             raise OSError(f"{directory} cannot be read to its end ({error}); copy or prepare it again.") from error
         yield from found
-
-
-def _document(example: dict, place: str, builder, split: str, on_bad_text: str) -> Document | Dropped:
-    if split not in records.SPLITS:
-        return Dropped(place, f"in split {split!r}, which is none of {', '.join(records.SPLITS)}", len(example["text"]))
-    is_divided = split == "train" and "validation" not in builder.info.splits
-    # Ids often count anew in every split, so they make no groups.
-    fields = {"group": place} | example | {"split": "" if is_divided else split}
-    return records.document(fields, place, builder.name, on_bad_text)

@@ -1,132 +1,89 @@
-"""Documents out of files (text, JSON lines, Parquet), directories and globs of them, and datasets of TFDS.
+"""Documents of every kind of source: files, directories and globs of them, tokens, datasets of TFDS and seqio.
 
 A source yields `Document`s and `Dropped`s in an order that never changes. Whatever else can do that can be a source.
 """
 
-import contextlib
+import dataclasses
 import hashlib
-import io
-import json
 import pathlib
 from collections.abc import Callable, Iterator
 
 import pyarrow
 from etils import epath
 
-from hybridlm.config.errors import ConfigError, require
-from hybridlm.data import embedded, records, source_files, source_parquet, source_tfds
+from hybridlm.config.errors import require
+from hybridlm.config.sources import AuditConfig, Source
+from hybridlm.data import embedded, source_files, source_parquet, source_text, source_tfds, source_tokens
 from hybridlm.data.documents import Document, Dropped
 from hybridlm.data.source_files import SourceFile
-
-DOMAINS = {".py": "python", ".sql": "sql", ".yaml": "yaml_json", ".yml": "yaml_json", ".json": "yaml_json"}
-"""Suffix of a text file -> its domain; any other suffix is "text"."""
+from hybridlm.data.tokenizer import Tokenizer
 
 
-def read(source: str, on_bad_text: str) -> Iterator[Document | Dropped]:
-    """All documents of a source; `on_bad_text` says whether text that is not UTF-8 is dropped or an error."""
-    if source == embedded.NAME:
+def read(source: Source, audit: AuditConfig) -> Iterator[Document | Dropped]:
+    """All documents of a source; `audit` says which are left out and which are an error."""
+    if source.path == embedded.NAME:
         yield from embedded.read()
-    elif source_tfds.is_named(source):
-        yield from source_tfds.read(source, on_bad_text)
+    elif source_tfds.is_named(source.path):
+        yield from source_tfds.read(source.path, source.language, audit)
+    elif source_tokens.is_named(source.path):
+        yield from source_tokens.read(epath.Path(source.path), source.language, audit)
     else:
-        for file in _plain_files(source):
-            yield from _file(file, on_bad_text)
+        for file in _plain_files(source.path):
+            yield from _file(dataclasses.replace(file, language=source.language), audit)
 
 
-def exists(source: str) -> bool:
-    """Whether the source names any file."""
-    return source == embedded.NAME or len(source_files.found(source_tfds.located(source))) > 0
+def tokenizer(path: str) -> Tokenizer | None:
+    """The tokenizer that a source's tokens came with; None where it is text."""
+    return source_tokens.tokenizer(path) if source_tokens.is_named(path) else None
 
 
-def digest(source: str) -> str:
+def exists(path: str) -> bool:
+    """Whether a source's path names any file."""
+    return path == embedded.NAME or len(source_files.found(source_tfds.located(path))) > 0
+
+
+def digest(path: str) -> str:
     """SHA-256 over the names and contents of a source's files."""
     total = hashlib.sha256()
-    for name, path in _named(source):
-        with epath.Path(path).open("rb") as stream:
+    for name, file in _named(path):
+        with epath.Path(file).open("rb") as stream:
             total.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
 
 
-def _named(source: str) -> list[tuple[str, pathlib.Path | epath.Path]]:
-    if source == embedded.NAME:
+def _named(path: str) -> list[tuple[str, pathlib.Path | epath.Path]]:
+    if path == embedded.NAME:
         return embedded.files()
-    return [(file.name, file.path) for file in source_files.files(source_tfds.located(source))]
+    return [(file.name, file.path) for file in source_files.files(source_tfds.located(path))]
 
 
-def _plain_files(source: str) -> list[SourceFile]:
-    """Its files, if none of them belongs to a dataset of TFDS: as files these would be noise."""
-    files = source_files.files(source)
-    marked = [file.path.parent for file in files if file.path.name == source_tfds.MARKS[0]]
-    datasets = [str(directory) for directory in marked if source_tfds.is_dataset(directory)]
+def _plain_files(path: str) -> list[SourceFile]:
+    """Its files, if none of them belongs to a dataset of TFDS or to tokens: as files these would be noise."""
+    files = source_files.files(path)
+    names = {str(file.path.parent) for file in files if _is_mark(file.path)}
     require(
-        not datasets,
-        f"the source {source!r} holds datasets of TFDS among its files. Name each as a source of its own: "
-        f"{', '.join(datasets)}.",
+        not names,
+        f"the source {path!r} holds datasets of TFDS or tokens among its files. Name each as a source of its own: "
+        f"{', '.join(sorted(names))}.",
     )
     return files
 
 
-def _file(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
+def _is_mark(path: epath.Path) -> bool:
+    """Whether the file is the one by which its directory is known to be a dataset."""
+    if path.name == source_tokens.MARK:
+        return source_tokens.is_named(str(path.parent))
+    return path.name == source_tfds.MARKS[0] and source_tfds.is_dataset(path.parent)
+
+
+def _file(file: SourceFile, audit: AuditConfig) -> Iterator[Document | Dropped]:
     try:
-        yield from _reader(file)(file, on_bad_text)
+        yield from _reader(file)(file, audit)
     except (OSError, pyarrow.ArrowException) as error:
         raise OSError(f"{file.path} cannot be read to its end ({error}); copy or download it again.") from error
 
 
-def _reader(file: SourceFile) -> Callable[[SourceFile, str], Iterator[Document | Dropped]]:
+def _reader(file: SourceFile) -> Callable[[SourceFile, AuditConfig], Iterator[Document | Dropped]]:
     if file.name.endswith(".parquet"):
         return source_parquet.read
-    return _json_lines if file.plain_name.endswith(".jsonl") else _text
-
-
-def _text(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
-    folder, _, last = file.plain_name.rpartition("/")
-    stem, dot, suffix = last.rpartition(".")
-    with _opened(file) as stream:
-        raw = stream.read()
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        yield records.bad_text(Dropped(file.name, "not UTF-8", len(raw)), on_bad_text)
-        return
-    domain = DOMAINS.get(dot + suffix.lower(), "text")
-    yield records.checked(Document(file.name, text, folder or stem or last, domain), on_bad_text)
-
-
-def _json_lines(file: SourceFile, on_bad_text: str) -> Iterator[Document | Dropped]:
-    with _opened(file) as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.isspace():
-                continue
-            place = f"{file.name}:{number}"
-            try:
-                yield records.document(_fields(line.decode(), file, number), place, file.domain, on_bad_text)
-            except UnicodeDecodeError:
-                yield records.bad_text(Dropped(place, "not UTF-8", len(line)), on_bad_text)
-
-
-def _fields(line: str, file: SourceFile, number: int) -> dict[str, object]:
-    def demand(is_met: bool, problem: str) -> None:
-        rule = "each line of a .jsonl file is one JSON object with a string 'text'"
-        require(is_met, f"{file.path}, line {number}: {problem}; {rule}. Repair or remove the line.")
-
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{file.path}, line {number}: not valid JSON ({error}); each line of a .jsonl file is one JSON object with "
-            "a string 'text'. Repair or remove the line."
-        ) from error
-    demand(isinstance(fields, dict), f"a JSON {type(fields).__name__}, not an object")
-    demand(isinstance(fields.get("text"), str), f"no string 'text' among the fields {sorted(fields)}")
-    return fields
-
-
-@contextlib.contextmanager
-def _opened(file: SourceFile) -> Iterator[io.IOBase]:
-    with file.path.open("rb") as stream:
-        if not file.name.endswith(".zst"):
-            yield stream
-            return
-        with pyarrow.CompressedInputStream(stream, "zstd") as plain:
-            yield io.BufferedReader(plain, 1 << 20)
+    return source_text.read_lines if file.plain_name.endswith(".jsonl") else source_text.read

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from etils import epath
 
+from hybridlm.config.sources import Source
 from hybridlm.data import packing, shards
 from hybridlm.data.encoding import Encoded
-from hybridlm.data.manifest import Split, record_dtype
+from hybridlm.data.manifest import Portion, Split, record_dtype
 from hybridlm.data.packing import Pieces
 from hybridlm.data.progress import Progress
 from hybridlm.data.tokenizer import Tokenizer
@@ -24,6 +25,7 @@ class RowWriter:
     """Writes rows of `row_length` tokens into `directory`; the column `language` counts in `domains`."""
 
     encoded: Encoded
+    sources: tuple[Source, ...]
     tokenizer: Tokenizer
     domains: tuple[str, ...]
     row_length: int
@@ -31,18 +33,31 @@ class RowWriter:
 
     def write(self, split: str, *, seed: int | None, progress: Progress) -> tuple[Split, np.ndarray]:
         """The split's record, and how often each id stands in its rows; without a seed documents keep their order."""
-        order = self._order(split, seed)
-        pieces = packing.plan(self.encoded.lengths_N[order], self.row_length)
         counts_V = np.zeros(self.tokenizer.vocab_size, np.int64)
-        rows_per_shard = max(1, TOKENS_PER_SHARD // self.row_length)
-        written = []
-        with progress(f"writing {split}", pieces.rows * self.row_length) as advance:
-            for number, first in enumerate(range(0, pieces.rows, rows_per_shard)):
-                blocks = self._blocks(pieces, order, first, min(first + rows_per_shard, pieces.rows))
-                path = self.directory / f"{split}-{number:05d}.array_record"
-                written.append(shards.write(_counted(blocks, counts_V, advance), path))
+        chosen = [n for n, entry in enumerate(self.encoded.entries) if entry.split == split]
+        portions, files = [], 0
+        with progress(f"writing {split}", int(self.encoded.lengths_N[chosen].sum())) as advance:
+            for source in sorted({self.encoded.entries[n].source for n in chosen}):
+                order = self._order(split, source, seed)
+                pieces = packing.plan(self.encoded.lengths_N[order], self.row_length)
+                written = self._write(split, files, pieces, order, counts_V, advance)
+                portions.append(self._portion(source, order, pieces, written))
+                files += len(written)
         counts_V[self.tokenizer.pad] = 0
-        return self._record(order, pieces, tuple(written)), counts_V
+        groups = len({self.encoded.entries[n].group for n in chosen})
+        return Split(groups=groups, portions=tuple(portions)), counts_V
+
+    def _write(
+        self, split: str, number: int, pieces: Pieces, order: np.ndarray, counts_V: np.ndarray, advance
+    ) -> tuple[shards.Shard, ...]:
+        """The rows of one source, in files numbered from `number` on."""
+        written, rows_per_shard = [], max(1, TOKENS_PER_SHARD // self.row_length)
+        for first in range(0, pieces.rows, rows_per_shard):
+            blocks = self._blocks(pieces, order, first, min(first + rows_per_shard, pieces.rows))
+            path = self.directory / f"{split}-{number + len(written):05d}.array_record"
+            path.unlink(missing_ok=True)  # a killed run may have left one
+            written.append(shards.write(_counted(blocks, counts_V, advance), path))
+        return tuple(written)
 
     @functools.cached_property
     def columns(self) -> dict[str, str]:
@@ -62,8 +77,9 @@ class RowWriter:
             "language": np.array([self.domains.index(entry.domain) for entry in entries]),
         }
 
-    def _order(self, split: str, seed: int | None) -> np.ndarray:
-        chosen = np.flatnonzero([entry.split == split for entry in self.encoded.entries])
+    def _order(self, split: str, source: int, seed: int | None) -> np.ndarray:
+        here = [(entry.split, entry.source) == (split, source) for entry in self.encoded.entries]
+        chosen = np.flatnonzero(here)
         if seed is None:
             return chosen
         return np.random.default_rng([seed, *split.encode()]).permutation(chosen)
@@ -84,16 +100,14 @@ class RowWriter:
                 block[name] = values
             yield block
 
-    def _record(self, order: np.ndarray, pieces: Pieces, written: tuple[shards.Shard, ...]) -> Split:
-        entries = [self.encoded.entries[n] for n in order]
+    def _portion(self, source: int, order: np.ndarray, pieces: Pieces, written: tuple[shards.Shard, ...]) -> Portion:
         lengths = self.encoded.lengths_N[order]
         tokens = {"text": int(lengths.sum()), "bos": len(pieces.row_P), "eos": len(order)}
-        return Split(
-            rows=pieces.rows,
+        return Portion(
+            source=self.sources[source].called,
             documents=len(order),
-            groups=len({entry.group for entry in entries}),
             cut_documents=int((lengths + 2 > self.row_length).sum()),
-            text_bytes=sum(entry.bytes for entry in entries),
+            text_bytes=sum(self.encoded.entries[n].bytes for n in order),
             tokens=tokens | {"padding": pieces.rows * self.row_length - sum(tokens.values())},
             shards=written,
         )

@@ -4,6 +4,7 @@ The storage layer casts to another dtype without a word, so shapes and dtypes ar
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 from jaxtyping import PyTree
@@ -41,6 +42,17 @@ def check_fingerprints(stored: Mapping[str, str], current: Mapping[str, str], *,
         raise ConfigError(
             f"checkpoint {step} was made with another {' and '.join(changed)}, so its weights mean something else "
             "here; name the same files again, or start afresh in a new --workdir:\n" + "\n".join(lines)
+        )
+
+
+def check_mixing(stored: Mapping[str, Any], current: Mapping[str, Any], *, step: int) -> None:
+    """Raises `ConfigError` if the shares of sources up to a checkpoint are not those it was trained with."""
+    past, now = ([mix for mix in data["mixing"] if mix["from_step"] < step] for data in (stored, current))
+    if past != now:
+        raise ConfigError(
+            f"checkpoint {step} was trained with data.mixing {past}, and now its steps would have had {now}. Leave the "
+            f"past as it was and add the new shares with from_step={step} or later, or start afresh in a new "
+            "--workdir."
         )
 
 

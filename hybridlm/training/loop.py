@@ -87,7 +87,8 @@ def _write(session: Session, log: logs.Log, writers: Writers, rates: np.ndarray,
     text, patience = "", session.experiment.training.patience
     for logged in log.arrived(wait=wait):
         # the update of step n was made at the rate of n - 1, since schedules count from 0
-        writers.write(logged.step, logged.scalars | {"train/learning_rate": float(rates[logged.step - 1])})
+        read = {f"data/epochs/{name}": epochs for name, epochs in session.stream.epochs(logged.step).items()}
+        writers.write(logged.step, logged.scalars | read | {"train/learning_rate": float(rates[logged.step - 1])})
         session.checkpoints.poll()
         text = logs.summary(logged.scalars)
         if logged.bad_in_row >= patience:

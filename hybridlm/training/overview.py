@@ -57,6 +57,8 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     peak = peak_flops()
     yield "work", f"{flops:.3g} FLOP a step" + (f", {peak:.3g} FLOP/s at best" if peak else "")
     yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
+    read = session.stream.epochs(experiment.training.steps)
+    yield "epochs", ", ".join(f"{name} {epochs:.2f}" for name, epochs in read.items()) + " by the last step"
 
 
 def _parameters(params) -> Table:

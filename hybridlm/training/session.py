@@ -16,10 +16,11 @@ from jax.sharding import Mesh
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
+from hybridlm.data import mixing
 from hybridlm.data.prepare import prepare
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
-from hybridlm.data.stream import TrainStream
+from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.sharding import mesh as meshes
 from hybridlm.sharding.rules import constrain
@@ -28,7 +29,7 @@ from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
-from hybridlm.training.compatibility import check_fingerprints
+from hybridlm.training.compatibility import check_fingerprints, check_mixing
 from hybridlm.training.evaluation import PLACES, UNIGRAM, scorer
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
@@ -86,13 +87,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         score=scorer(task, experiment.evaluation, experiment.mask, placement.replicated(mesh)),
         place=placement.placer(mesh),
         spread=placement.spreader(mesh),
-        stream=TrainStream(
-            prepared.rows("train"),
-            seed=experiment.seed,
-            batch_rows=experiment.training.batch_rows,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-        ),
+        stream=_stream(experiment, prepared),
         held_out=prepared.rows(experiment.evaluation.split),
         vocabulary=prepared.vocabulary,
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
@@ -127,6 +122,29 @@ def check(session: Session) -> None:
         raise ConfigError(f"this config cannot be run: {error}") from error
 
 
+def _stream(experiment: Experiment, prepared: Prepared) -> TrainStream:
+    """The training batches; raises ConfigError if a source would run dry: be read more often than it may be."""
+    steps, sources = experiment.training.steps, prepared.manifest.sources
+    stream = TrainStream(
+        prepared.rows("train"),
+        seed=experiment.seed,
+        batch_rows=experiment.training.batch_rows,
+        mixing=mixing.in_rows(experiment.data, sources),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    read = stream.epochs(steps)
+    for source, then in zip(experiment.data.named_sources, sources, strict=True):
+        epochs = read.get(EVERYTHING, read.get(then.called, 0.0))
+        require(
+            source.max_epochs == 0 or epochs <= source.max_epochs,
+            f"training.steps={steps} would read the source {source.called!r} {epochs:.2f} times, and its max_epochs is "
+            f"{source.max_epochs:g}. Train for fewer steps, give it a smaller share in data.mixing, more text, or a "
+            "higher max_epochs.",
+        )
+    return stream
+
+
 def _prepared(experiment: Experiment, directory: epath.Path) -> Prepared:
     """The rows of the run: the first process makes them where needed, and the others wait for it."""
     where, prepared = experiment.data.prepared or directory / workdir.DATA, None
@@ -158,6 +176,7 @@ def first_state(session: Session) -> TrainState:
         return jax.jit(new_state, out_shardings=session.where)()
     stored = session.checkpoints.read_metadata(step)
     check_fingerprints(stored["fingerprints"], session.metadata["fingerprints"], step=step)
+    check_mixing(stored["config"]["data"], session.metadata["config"]["data"], step=step)
     target = placement.abstract(jax.eval_shape(new_state), session.where)
     logging.info("resuming from checkpoint %d", step)
     return states.from_dict(session.checkpoints.restore(step, states.to_dict(target)))

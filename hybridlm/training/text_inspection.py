@@ -186,7 +186,7 @@ def _packed_row(columns: Columns, number: int) -> PackedRow:
 def _facts(prepared: Prepared) -> dict[str, object]:
     manifest, tokenizer = prepared.manifest, prepared.tokenizer
     return {
-        "sources": ", ".join(manifest.sources),
+        "sources": ", ".join(source.called for source in manifest.sources),
         "tokenizer": f"{tokenizer.vocab_size:,} ids; SHA-256 {tokenizer.sha256[:16]}",
         "row length": manifest.row_length,
         "rows": ", ".join(f"{split} {record.rows:,}" for split, record in manifest.splits.items()),

@@ -15,10 +15,15 @@ CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
 
 
 def check(workdir: epath.Path, experiment: Experiment) -> None:
-    """Raises `ConfigError` where the directory belongs to another run; writes nothing."""
+    """Raises `ConfigError` where the directory belongs to another run; writes nothing.
+
+    Shares of sources may change during a run; whether only those to come do is for its checkpoint to say.
+    """
     if not (workdir / CONFIG).exists():
         return
-    changes = list(_differences(json.loads((workdir / CONFIG).read_text()), _plain(experiment)))
+    stored, wanted = json.loads((workdir / CONFIG).read_text()), _plain(experiment)
+    stored["data"]["mixing"] = wanted["data"]["mixing"]
+    changes = list(_differences(stored, wanted))
     if changes:
         raise ConfigError(
             f"--workdir={workdir} belongs to another run; going on in it would mix the two. It differs in:\n"

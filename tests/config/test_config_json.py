@@ -85,7 +85,7 @@ def test_an_overridden_config_is_checked_as_a_whole():
         ({"model.final_norm": 1}, "config.model.final_norm=1 must be of type bool, not int."),
         ({"name": None}, "config.name=None must be of type str, not NoneType."),
         ({"data.sources": "a.txt"}, "config.data.sources='a.txt' must be a list, not str."),
-        ({"data.sources": ["a.txt", 3]}, "config.data.sources=3 must be of type str, not int."),
+        ({"data.sources": ["a.txt", 3]}, "config.data.sources[1]=3 must be of type str, not int."),
         ({"model": 3}, "config.model=3 must be named values, not int."),
         ({"objectives.new": 3}, "config.objectives.new=3 must be named values, not int."),
         ({"evaluation.readings.new": {}}, "config.evaluation.readings.new.objective is missing and has no default."),

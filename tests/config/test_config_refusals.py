@@ -17,6 +17,7 @@ from hybridlm.config.objective import (
 )
 from hybridlm.config.presets import preset
 from hybridlm.config.rows import allocate
+from hybridlm.config.sources import Mixing
 from hybridlm.config.training import CheckpointConfig, MeshConfig, OptimizerConfig, TrainingConfig
 
 OBJECTIVE = [
@@ -156,8 +157,8 @@ DATA = [
     ({"row_length": 4}, "data.row_length=4 is too short for a document; use at least 8."),
     (
         {"validation": 0.0},
-        "data.validation=0.0 must lie in (0, 0.5) and data.test=0.04 in [0, 0.5): they are shares of split groups, and "
-        "without a validation share nothing could be evaluated.",
+        "data.validation=0.0 must lie in (0, 0.5) and data.test=0.04 in [0, 0.5) for the source 'embedded': they are "
+        "shares of split groups, and without a validation share, of one source at least, nothing could be evaluated.",
     ),
     (
         {"vocab_size": 256},
@@ -165,8 +166,20 @@ DATA = [
     ),
     ({"limit_bytes": -1}, "data.limit_bytes=-1 must not be negative; 0 is no limit."),
     (
-        {"on_bad_text": "skip"},
-        "data.on_bad_text='skip' must be 'drop' (count and name the document) or 'fail'.",
+        {"sources": ("a.txt", "a.txt")},
+        "data.sources has two sources called 'a.txt'; give each a name of its own.",
+    ),
+    (
+        {"sources": ("a.txt", "b.txt"), "mixing": (Mixing(shares={"a.txt": 0.5, "c.txt": 0.5}),)},
+        "data.mixing names 'c.txt', which no source is called; did you mean 'b.txt'?",
+    ),
+    (
+        {"sources": ("a.txt", "b.txt"), "mixing": (Mixing(shares={"a.txt": 1.0}),)},
+        "data.mixing from step 0 on gives no share to 'b.txt'; give one to every source, 0 where it is to wait.",
+    ),
+    (
+        {"mixing": (Mixing(shares={"embedded": 1.0}, from_step=5),)},
+        "data.mixing begins at the steps [5]; the first must be 0, and each later than the one before.",
     ),
 ]
 
@@ -176,6 +189,36 @@ EVALUATION = [
     ({"draws": 0}, "evaluation.draws=0 must be at least 1."),
     ({"readings": {}}, "evaluation.readings is empty; name at least one way of reading the model."),
     ({"rows": -1}, "evaluation.rows and evaluation.every must not be negative."),
+]
+
+SOURCE = [
+    ({"path": ""}, "a source of data.sources has no path; name a file, a directory, or 'embedded'."),
+    (
+        {"path": "a", "max_epochs": -1.0},
+        "data.sources: max_epochs=-1.0 of 'a' must not be negative; 0 allows any number.",
+    ),
+]
+
+MIXING = [
+    (
+        {"shares": {"a": 0.5, "b": 0.4}},
+        "data.mixing: the shares from step 0 on sum to 0.9, not 1: {'a': 0.5, 'b': 0.4}. Divide each by their sum, and "
+        "round so that they add up.",
+    ),
+    (
+        {"shares": {"a": 0.33333, "b": 0.66667}},
+        "data.mixing: the share 0.33333 of 'a' must lie between 0 and 1 and have at most 4 decimals, so that it can be "
+        "kept exactly; round it.",
+    ),
+    ({"shares": {"a": 1.0}, "from_step": -1}, "data.mixing: from_step=-1 must not be negative."),
+]
+
+AUDIT = [
+    (
+        {"not_utf8": "keep"},
+        "data.audit.not_utf8='keep' must be one of 'drop', 'fail': such a document cannot become a row.",
+    ),
+    ({"longest": -1}, "data.audit.longest=-1 must not be negative; 0 is no limit."),
 ]
 
 EXPERIMENT = [

@@ -70,12 +70,12 @@ def test_sources_that_change_between_passes_are_noticed(tmp_path, config, source
     changes = {"shortened": lines[:-3], "reordered": lines[::-1], "reworded": [*lines[:-1], lines[-1][:-2] + '!"}']}
     path.write_text("\n".join(changes[change]))
     with pytest.raises(ConfigError, match="the sources changed while they were read: document 'doc"):
-        list(corpus.documents())
+        list(corpus.documents(corpus.entries))
 
 
 def test_documents_of_a_split_are_those_of_its_entries(config):
     corpus = corpora.survey_for_training(config, silent)
     for split in ("train", "validation"):
-        pairs = list(corpus.documents(split))
+        pairs = list(corpus.documents(corpus.within(split)))
         assert [entry for entry, _ in pairs] == [entry for entry in corpus.entries if entry.split == split]
         assert all(entry.id == document.id and entry.bytes == document.bytes for entry, document in pairs)

@@ -27,39 +27,80 @@ def target(request, tmp_path, monkeypatch):
     return epath.Path(tmp_path) / "parent" / "data"
 
 
-def test_a_directory_appears_with_all_its_files(target):
-    with directories.whole(target, last="last.json") as partial:
-        fill(partial)
+RECIPE = {"row_length": 8}
+
+
+def made(target, fill=fill, last="last.json", recipe=RECIPE):
+    with directories.whole(target, last=last, recipe=recipe) as partial:
         assert not target.exists()
+        with directories.published(partial, target, last):
+            fill(partial)
+
+
+def test_a_directory_appears_with_all_its_files(target):
+    made(target)
     assert content(target) == FILES
     assert [path.name for path in target.parent.iterdir()] == ["data"]
 
 
-def test_an_error_leaves_nothing(target):
-    with pytest.raises(KeyboardInterrupt), directories.whole(target, last="last.json") as partial:
-        fill(partial)
-        raise KeyboardInterrupt
-    assert not partial.exists() and not target.exists()
+def half(partial):
+    (partial / "a.txt").write_text("one")
+    raise KeyboardInterrupt
 
 
-def test_a_full_disk_leaves_nothing_and_says_so(target):
-    with (
-        pytest.raises(OSError, match=r"the disk is full; nothing was left in .*data") as error,
-        directories.whole(target, last="last.json") as partial,
-    ):
-        fill(partial)
-        raise OSError(errno.ENOSPC, "No space left on device")
-    assert error.value.errno == errno.ENOSPC
-    assert not partial.exists() and not target.exists()
-
-
-def test_what_a_killed_run_left_is_cleared_away(tmp_path):
-    target = epath.Path(tmp_path) / "data"
-    (tmp_path / "data.partial").mkdir()
-    (tmp_path / "data.partial" / "stale").write_text("x")
-    with directories.whole(target, last="last.json") as partial:
-        fill(partial)
+def test_what_an_error_leaves_is_there_for_the_same_recipe_alone(tmp_path):
+    target, seen = epath.Path(tmp_path) / "data", []
+    for recipe in (RECIPE, RECIPE, {"row_length": 16}):
+        with pytest.raises(KeyboardInterrupt), directories.whole(target, last="last.json", recipe=recipe) as partial:
+            seen.append((partial / "a.txt").exists())
+            half(partial)
+        assert not target.exists()
+    assert seen == [False, True, False]
+    made(target)
     assert content(target) == FILES
+
+
+def test_in_a_bucket_an_error_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(directories, "is_local", lambda path: False)
+    with pytest.raises(KeyboardInterrupt):
+        made(epath.Path(tmp_path) / "data", fill=half)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_says_where_the_work_stays(target):
+    def full(partial):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"the disk is full, and nothing is in .*data yet. What is done stays") as error:
+        made(target, fill=full)
+    assert error.value.errno == errno.ENOSPC and not target.exists()
+
+
+def test_only_one_process_gives_a_directory_its_name(tmp_path):
+    target = epath.Path(tmp_path) / "data"
+    with (
+        directories.whole(target, last="last.json", recipe=RECIPE) as partial,
+        directories.published(partial, target, "last.json"),
+        pytest.raises(ConfigError, match="another process is preparing .*data right now; wait for it"),
+    ):
+        made(target)
+
+
+def test_what_is_made_once_is_whole_and_not_made_again(tmp_path):
+    path, calls = epath.Path(tmp_path) / "thing", []
+
+    def write(where):
+        calls.append(where.name)
+        where.write_text("first")
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        directories.once(path, write)
+    assert not path.exists()
+    directories.once(path, write)
+    directories.once(path, write)
+    assert path.read_text() == "first" and len(calls) == 2 and "thing" not in calls
 
 
 def test_a_directory_of_other_files_is_never_overwritten(target):
@@ -67,9 +108,8 @@ def test_a_directory_of_other_files_is_never_overwritten(target):
     (target / "thesis.tex").write_text("x")
     with (
         pytest.raises(ConfigError, match=r"data holds files but no last.json, so it is no prepared data and will"),
-        directories.whole(target, last="last.json"),
     ):
-        pass
+        made(target)
     assert content(target) == {"thesis.tex": "x"}
 
 
@@ -78,8 +118,7 @@ def test_in_a_bucket_the_last_file_is_written_last(tmp_path, monkeypatch):
     target, written = epath.Path(tmp_path) / "data", []
     copy = type(target).copy
     monkeypatch.setattr(type(target), "copy", lambda self, to: (written.append(self.name), copy(self, to))[1])
-    with directories.whole(target, last="a.txt") as partial:
-        fill(partial)
+    made(target, last="a.txt")
     assert written[-1] == "a.txt" and sorted(written) == sorted(FILES)
 
 

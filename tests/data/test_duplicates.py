@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.sources import AuditConfig
 from hybridlm.data import corpus as corpora
 from hybridlm.data.audit import Duplicates
 from hybridlm.data.prepare import prepare, prepare_for_evaluation
@@ -52,31 +52,33 @@ def test_a_copy_in_training_stays_else_the_first(repeating):
 
 
 def test_copies_are_kept_on_request_and_still_counted(repeating):
-    corpus = corpora.survey_for_training(repeating(on_duplicate="keep"), silent)
+    corpus = corpora.survey_for_training(repeating(audit=AuditConfig(duplicate="keep")), silent)
     assert names(corpus) == [name for name, _, _ in GIVEN] + ["other"] and corpus.account == {}
     assert corpus.duplicates == corpora.survey_for_training(repeating(), silent).duplicates
 
 
 def test_copies_are_refused_on_request_with_both_names(repeating):
     with pytest.raises(ConfigError) as error:
-        corpora.survey_for_training(repeating(on_duplicate="fail"), silent)
+        corpora.survey_for_training(repeating(audit=AuditConfig(duplicate="fail")), silent)
     assert str(error.value) == (
         "document 'early' (validation) has the same text as 'late' (train), the first of 3 exact duplicates, and "
-        "data.on_duplicate='fail' allows none. Remove the copies, or set data.on_duplicate='drop' to leave them out, "
-        "counted."
+        "data.audit.duplicate='fail' allows none. Remove the copies, or set data.audit.duplicate='drop' to leave them "
+        "out, counted."
     )
 
 
 def test_without_copies_every_policy_gives_the_same_corpus(config):
     kept, dropped, strict = (
-        corpora.survey_for_training(dataclasses.replace(config, on_duplicate=policy), silent)
+        corpora.survey_for_training(dataclasses.replace(config, audit=AuditConfig(duplicate=policy)), silent)
         for policy in ("keep", "drop", "fail")
     )
-    assert kept == dropped == strict and kept.duplicates == Duplicates()
+    assert kept.entries == dropped.entries == strict.entries and kept.duplicates == Duplicates()
 
 
-def test_copies_count_across_sources(config, source):
-    twice = corpora.survey_for_training(dataclasses.replace(config, sources=(str(source), str(source))), silent)
+def test_copies_count_across_sources(config, source, tmp_path):
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(source.read_bytes())
+    twice = corpora.survey_for_training(dataclasses.replace(config, sources=(str(source), str(copy))), silent)
     once = corpora.survey_for_training(config, silent)
     assert twice.entries == once.entries
     assert twice.account["an exact duplicate"].documents == len(once.entries)
@@ -97,7 +99,7 @@ def test_a_split_of_nothing_but_copies_is_refused(repeating):
         corpora.survey_for_training(repeating(given), silent)
     assert str(error.value) == (
         "every document of validation has the same text as one of another split, so nothing would be left of it. Hold "
-        "out other documents, or set data.on_duplicate='keep'."
+        "out other documents, or set data.audit.duplicate='keep'."
     )
 
 
@@ -113,10 +115,8 @@ def test_the_manifest_keeps_the_account(repeating, tmp_path, capsys):
 
 def test_a_policy_is_one_of_three():
     with pytest.raises(ConfigError) as error:
-        DataConfig(on_duplicate="skip")
-    assert str(error.value) == (
-        "data.on_duplicate='skip' must be 'drop' (leave the copy out, counted), 'keep' or 'fail'."
-    )
+        AuditConfig(duplicate="skip")
+    assert str(error.value) == "data.audit.duplicate='skip' must be one of 'drop', 'keep', 'fail'."
 
 
 def test_documents_for_evaluation_alone_stay_as_they_are(prepared, tmp_path):

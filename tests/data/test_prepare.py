@@ -31,7 +31,7 @@ def texts(prepared, split):
 
 
 def everything(config):
-    return dict(enumerate(sources.read(config.sources[0], "drop")))
+    return dict(enumerate(sources.read(config.named_sources[0], config.audit)))
 
 
 def test_rows_hold_every_document_byte_for_byte(prepared, config):
@@ -141,13 +141,13 @@ def test_a_source_that_changed_is_refused_and_one_that_is_gone_is_not(config, so
         assert prepare(own, tmp_path / "data", progress=silent).fingerprint == fingerprint
 
 
-def test_a_full_disk_leaves_nothing(config, tmp_path, monkeypatch):
+def test_a_full_disk_says_where_the_work_stays(config, tmp_path, monkeypatch):
     writer = shards.ArrayRecordWriter
     monkeypatch.setattr(shards, "ArrayRecordWriter", lambda path, options: writer("/dev/full", options))
-    with pytest.raises(OSError, match=r"the disk is full; nothing was left in .*data") as error:
+    with pytest.raises(OSError, match=r"the disk is full, and nothing is in .*data yet") as error:
         prepare(config, tmp_path / "data", progress=silent)
     assert error.value.errno == errno.ENOSPC
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["data.partial"]
 
 
 def test_a_given_tokenizer_is_taken_over(prepared, config, tmp_path):
@@ -256,7 +256,7 @@ def test_a_truncated_shard_is_found_on_opening_and_a_flipped_bit_on_verifying(co
     ("change", "problem"),
     [
         (lambda fields: fields | {"row_length": 64}, "was changed after it was written"),
-        (lambda fields: fields | {"format": 99}, "has format 99, and this version reads format 1"),
+        (lambda fields: fields | {"format": 99}, "has format 99, and this version reads format 2"),
         (lambda fields: {name: fields[name] for name in fields if name != "columns"}, "is damaged"),
     ],
     ids=["changed", "newer", "incomplete"],
@@ -273,10 +273,10 @@ def test_without_a_terminal_every_phase_and_finding_is_one_plain_line(prepared, 
     assert capsys.readouterr().err.splitlines() == [
         "reading the sources ...",
         "exact duplicates: none",
-        "training the tokenizer ...",
-        "ranking words ...",
         "comparing held-out lines ...",
         *(f"{split}: {held.line}" for split, held in prepared.manifest.overlap.items()),
+        "training the tokenizer ...",
+        "ranking words ...",
         "encoding ...",
         "writing test ...",
         "writing train ...",

@@ -4,12 +4,13 @@ import pyarrow
 import pytest
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.sources import AuditConfig, Source
 from hybridlm.data import source_files, sources
 from hybridlm.data.documents import Document, Dropped
 
 
-def read(path, on_bad_text="drop"):
-    return list(sources.read(str(path), on_bad_text))
+def read(path, **audit):
+    return list(sources.read(Source(path=str(path)), AuditConfig(**audit)))
 
 
 def lines(*fields) -> bytes:
@@ -91,16 +92,19 @@ def test_bad_text_is_dropped_by_name_or_refused(tmp_path, name):
     content, dropped = BAD_TEXT[name]
     (tmp_path / name).write_bytes(content)
     assert read(tmp_path / name) == [dropped]
-    rule = f"{dropped.id}: {dropped.reason}, and data.on_bad_text='fail' allows no such document. Convert it to UTF-8, "
+    finding, fix = (
+        ("nul", "Remove the NUL") if dropped.reason == "holds NUL bytes" else ("not_utf8", "Convert it to UTF-8")
+    )
+    rule = f"{dropped.id}: {dropped.reason}, and data.audit.{finding}='fail' allows no such document. {fix}"
     with pytest.raises(ConfigError) as error:
-        read(tmp_path / name, "fail")
+        read(tmp_path / name, not_utf8="fail", nul="fail")
     assert str(error.value).startswith(rule)
 
 
 def test_empty_documents_are_dropped_whatever_the_policy(tmp_path):
     (tmp_path / "empty.txt").write_text(" \n\t")
     (tmp_path / "lines.jsonl").write_bytes(lines({"text": ""}, {"text": "kept"}))
-    assert read(tmp_path, "fail") == [
+    assert read(tmp_path, not_utf8="fail") == [
         Dropped("empty.txt", "empty", 3),
         Dropped("lines.jsonl:1", "empty", 0),
         Document("lines.jsonl:2", "kept", "lines.jsonl:2", "lines"),

@@ -8,6 +8,7 @@ from etils import epath
 from pyarrow import parquet
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.sources import AuditConfig, Source
 from hybridlm.data import source_parquet, sources
 from hybridlm.data.documents import Document, Dropped
 from hybridlm.data.prepare import prepare
@@ -20,8 +21,8 @@ def write(path, columns, **how):
     return path
 
 
-def read(path, on_bad_text="drop"):
-    return list(sources.read(str(path), on_bad_text))
+def read(path, **audit):
+    return list(sources.read(Source(path=str(path)), AuditConfig(**audit)))
 
 
 def test_rows_mean_what_lines_of_json_mean(tmp_path):
@@ -67,8 +68,8 @@ def test_nulls_and_blanks_are_counted_as_empty_and_bad_text_by_policy(tmp_path):
     path = write(tmp_path / "bad.parquet", {"text": text})
     dropped = [("2", "empty", 0), ("3", "empty", 2), ("4", "not UTF-8", 4), ("5", "holds NUL bytes", 4)]
     assert read(path)[1:] == [Dropped(f"bad.parquet:{row}", reason, size) for row, reason, size in dropped]
-    with pytest.raises(ConfigError, match="bad.parquet:4: not UTF-8, and data.on_bad_text='fail' allows no such"):
-        read(path, "fail")
+    with pytest.raises(ConfigError, match="bad.parquet:4: not UTF-8, and data.audit.not_utf8='fail' allows no such"):
+        read(path, not_utf8="fail")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_the_first_document_needs_only_a_part_of_its_row_group(tmp_path, monkeyp
             return data
 
     monkeypatch.setattr(type(epath.Path(path)), "open", lambda self, mode: Counted(str(self)))
-    assert next(sources.read(str(path), "drop")).text == "x" * 400
+    assert next(sources.read(Source(path=str(path)), AuditConfig())).text == "x" * 400
     assert sum(sizes) < path.stat().st_size / 1.5
 
 
@@ -120,7 +121,7 @@ def test_rows_become_prepared_data_and_their_contents_its_recipe(tmp_path, confi
     own = dataclasses.replace(config, sources=(str(path),))
     lines = prepare(config, tmp_path / "lines", progress=silent).manifest
     manifest = prepare(own, tmp_path / "data", progress=silent).manifest
-    assert manifest.splits == lines.splits and manifest.tokenizer_sha256 == lines.tokenizer_sha256
+    assert manifest.fingerprint == lines.fingerprint
     write(path, {"text": ["other"]})
     with pytest.raises(ConfigError, match=r"sources\[0\] is '[0-9a-f]{64}' there and"):
         prepare(own, tmp_path / "data", progress=silent)

@@ -8,6 +8,7 @@ import pytest
 from etils import epath
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.sources import AuditConfig, Source
 from hybridlm.data import source_tfds, sources
 from hybridlm.data.corpus import survey_for_training
 from hybridlm.data.documents import Document, Dropped
@@ -63,8 +64,8 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-def read(source, on_bad_text="drop"):
-    return list(sources.read(str(source), on_bad_text))
+def read(source, **audit):
+    return list(sources.read(Source(path=str(source)), AuditConfig(**audit)))
 
 
 def test_examples_are_documents_of_the_splits_of_the_dataset(write):
@@ -124,7 +125,7 @@ def test_a_name_means_its_directory(write, monkeypatch):
 def test_examples_reach_the_splits_of_a_corpus(write, config):
     rows = {split: [{"text": f"{split} {n}"} for n in range(130)] for split in ("train", "validation")}
     corpus = survey_for_training(dataclasses.replace(config, sources=(str(write(rows)),)), silent)
-    found = [(entry.split, document.text) for entry, document in corpus.documents()]
+    found = [(entry.split, document.text) for entry, document in corpus.documents(corpus.entries)]
     assert sorted(found) == sorted((split, row["text"]) for split in rows for row in rows[split])
 
 
@@ -192,6 +193,8 @@ def test_a_dataset_among_plain_files_is_not_read_as_files(tmp_path):
     (tmp_path / "tiny" / "1.0.0").mkdir(parents=True)
     for mark in source_tfds.MARKS:
         (tmp_path / "tiny" / "1.0.0" / mark).write_text("{}")
-    with pytest.raises(ConfigError, match=r"holds datasets of TFDS among its files. Name each .*: .*/tiny/1.0.0\."):
+    with pytest.raises(
+        ConfigError, match=r"holds datasets of TFDS or tokens among its files. Name each .*: .*/tiny/1.0.0\."
+    ):
         read(tmp_path)
     assert source_tfds.is_dataset(epath.Path(tmp_path) / "tiny" / "1.0.0")
