@@ -6,6 +6,7 @@ import pytest
 from etils import epath
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.sources import Mixing, Source
 from hybridlm.data import shards, writing
 from hybridlm.data.prepare import prepare
 from hybridlm.data.progress import silent
@@ -15,9 +16,32 @@ from hybridlm.data.stream import TrainStream
 BATCH = 12
 
 
+MIXING = (
+    Mixing(shares={"prose": 0.75, "tables": 0.25}),
+    Mixing(shares={"prose": 0.1, "tables": 0.9}, from_step=50),
+)
+
+
 @pytest.fixture(scope="module")
 def rows(prepared):
     return prepared.rows("train")
+
+
+@pytest.fixture(scope="module")
+def two_sources(config, source, tmp_path_factory):
+    """Two sources with rules of their own, and hardly any text in the second one."""
+    directory = tmp_path_factory.mktemp("two")
+    (directory / "tables.txt").write_text("\n".join(f"{n},{n * n}" for n in range(99)))
+    named = (
+        Source(path=str(source), name="prose", licence="CC0"),
+        Source(path=str(directory / "tables.txt"), name="tables", language="numbers", validation=0.0, test=0.0),
+    )
+    config = dataclasses.replace(config, sources=named, mixing=MIXING)
+    return prepare(config, directory / "data", progress=silent)
+
+
+def mixed(rows, **options):
+    return TrainStream(rows, **{"seed": 5, "batch_rows": BATCH, "mixing": MIXING} | options)
 
 
 def same(one, other):
@@ -57,6 +81,54 @@ def test_every_epoch_reads_every_row_once_in_an_order_of_its_own(rows):
             epochs[seed, epoch] = read[epoch * len(rows) : (epoch + 1) * len(rows)]
     assert all(sorted(epoch) == list(range(len(rows))) for epoch in epochs.values())
     assert len({tuple(epoch) for epoch in epochs.values()}) == 6, "also epoch 1 of seed 3 and epoch 0 of seed 4 differ"
+
+
+def test_sources_mix_in_exact_shares_and_each_reads_all_its_rows_before_any_twice(two_sources):
+    rows = two_sources.rows("train")
+    (_, prose), (first, stop) = rows.ranges["prose"], rows.ranges["tables"]
+    assert (first, stop) == (prose, len(rows)), "the rows of a source follow each other"
+    stream = mixed(rows)
+    read = {name: [] for name in rows.ranges}
+    for step in range(60):
+        batch = stream.indices(step)
+        for index in batch:
+            read["prose" if index < prose else "tables"].append(index)
+        if step == 49:
+            assert {name: len(indices) for name, indices in read.items()} == {"prose": 450, "tables": 150}
+    assert {name: len(indices) for name, indices in read.items()} == {"prose": 450 + 12, "tables": 150 + 108}
+    assert stream.epochs(60) == {"prose": 462 / prose, "tables": 258 / (stop - first)}
+    for name, indices in read.items():
+        begin, end = rows.ranges[name]
+        epoch = [indices[n : n + end - begin] for n in range(0, len(indices), end - begin)]
+        assert all(sorted(part) == list(range(begin, end)) for part in epoch[:-1])
+        assert len({tuple(part) for part in epoch[:2]}) == 2, "in another order"
+
+
+def test_mixing_is_the_same_on_any_number_of_processes_and_from_any_step(two_sources):
+    rows = two_sources.rows("train")
+    whole = order(mixed(rows), range(46, 54))
+    parts = [mixed(rows, process_index=index, process_count=3) for index in range(3)]
+    assert whole == [index for step in range(46, 54) for part in parts for index in part.indices(step)]
+
+
+def test_shares_to_come_change_nothing_before(two_sources):
+    rows = two_sources.rows("train")
+    assert order(mixed(rows, mixing=MIXING[:1]), range(50)) == order(mixed(rows), range(50))
+    assert mixed(rows, mixing=MIXING[:1]).indices(50) != mixed(rows).indices(50)
+
+
+def test_what_is_known_of_a_source_stands_in_the_manifest_and_rules_its_rows(two_sources):
+    manifest = two_sources.manifest
+    assert [(source.called, source.licence) for source in manifest.sources] == [("prose", "CC0"), ("tables", "")]
+    assert "numbers" in manifest.domains and list(manifest.splits["validation"].ranges) == ["prose"]
+    assert all(split.fill >= 0.9 for split in manifest.splits.values()), "in rows of 32 tokens"
+    columns = two_sources.rows("train").read(range(*manifest.splits["train"].ranges["tables"]))
+    assert {manifest.domains[n] for n in columns["language"][columns["segment_ids"] > 0]} == {"numbers"}
+
+
+def test_a_share_for_a_source_without_rows_is_refused(rows):
+    with pytest.raises(ConfigError, match="data.mixing gives a share to 'prose', but the training rows come from '/"):
+        mixed(rows)
 
 
 def test_reading_ahead_gives_the_same_batches_and_ends_its_thread(rows):

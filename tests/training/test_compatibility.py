@@ -3,7 +3,7 @@
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.training.compatibility import check_fingerprints, check_leaves
+from hybridlm.training.compatibility import check_fingerprints, check_leaves, check_mixing
 
 STORED = {"tokenizer": "sha256:ab", "data": "sha256:cd", "mask": "sha256:ef"}
 
@@ -21,6 +21,20 @@ def test_other_fingerprints_are_shown_beside_the_stored_ones():
         "same files again, or start afresh in a new --workdir:\n"
         "  tokenizer: stored sha256:ab, now sha256:99\n"
         "  order: stored nothing, now seed 1"
+    )
+
+
+def test_shares_of_sources_may_change_from_the_checkpoint_on_and_not_before():
+    first, second = (
+        {"shares": {"a": share, "b": 1 - share}, "from_step": step} for share, step in ((0.5, 0), (0.25, 7))
+    )
+    check_mixing({"mixing": [first]}, {"mixing": [first, second]}, step=7)
+    check_mixing({"mixing": [first, second]}, {"mixing": [first]}, step=7)
+    with pytest.raises(ConfigError) as refusal:
+        check_mixing({"mixing": [first]}, {"mixing": [first, second]}, step=8)
+    assert str(refusal.value) == (
+        f"checkpoint 8 was trained with data.mixing [{first}], and now its steps would have had [{first}, {second}]. "
+        "Leave the past as it was and add the new shares with from_step=8 or later, or start afresh in a new --workdir."
     )
 
 

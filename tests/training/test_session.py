@@ -8,6 +8,7 @@ import pytest
 from etils import epath
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.sources import Source
 from hybridlm.config.storage import override
 from hybridlm.training.session import first_state, open_session
 from tests.end_to_end import tiny
@@ -43,6 +44,24 @@ def test_weights_of_another_mask_are_refused(trained, text):
     changes = {"objectives.block.block_size": 4}
     with devices(1), pytest.raises(ConfigError, match="checkpoint 20 was made with another mask, so its weights mean"):
         first_state(open_session(tiny.experiment(text, **changes), trained))
+
+
+def test_a_source_that_would_run_dry_is_refused(experiment, text, prepared, tmp_path):
+    epochs = 20 * 24 / len(prepared.rows("train"))
+
+    def opened(most):
+        source = Source(path=str(text), max_epochs=most)
+        changes = {"data.sources": (source,), "data.prepared": str(tmp_path / "data")}
+        return open_session(override(experiment, changes), epath.Path(tmp_path))
+
+    with devices(1):
+        assert opened(epochs)
+        with pytest.raises(ConfigError) as refusal:
+            opened(1.5)
+    assert str(refusal.value) == (
+        f"training.steps=20 would read the source {str(text)!r} {epochs:.2f} times, and its max_epochs is 1.5. Train for "
+        "fewer steps, give it a smaller share in data.mixing, more text, or a higher max_epochs."
+    )
 
 
 @pytest.mark.parametrize(

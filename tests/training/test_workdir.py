@@ -47,6 +47,10 @@ def test_another_run_is_told_every_difference(directory, run):
     )
 
 
+def test_shares_of_sources_may_differ_since_their_checkpoint_decides(directory, run):
+    workdir.check(directory, override(run, {"data.mixing": [{"shares": {"embedded": 1.0}}]}))
+
+
 def test_a_directory_without_a_run_says_what_is_missing(tmp_path):
     with pytest.raises(ConfigError) as refused:
         workdir.read_config(epath.Path(tmp_path))
