@@ -13,7 +13,7 @@ from rich.table import Table
 from hybridlm.facts.tokens import one_document
 from hybridlm.masks import Mask, causal, materialize
 from hybridlm.reports import plots
-from hybridlm.scoring.intervals import differences
+from hybridlm.statistics.intervals import differences
 
 COLUMN = "ar"
 SHOWN = ("all", "character_type", "bracket", "digits", "domain")
@@ -63,7 +63,7 @@ def _difference(main, other, groups, codes, labels, family) -> pd.DataFrame:
     count = sums()
     found = differences(sums(other[COLUMN]), count, sums(main[COLUMN]), count, seed=0)
     table = pd.DataFrame({"family": family, "label": labels, "tokens": count.sum(0), "groups": found.clusters_C})
-    table = table.assign(difference=found.mean_C, low=found.low_C, high=found.high_C)
+    table = table.assign(difference=found.estimate_C, low=found.low_C, high=found.high_C)
     return table[table["tokens"] > 0]
 
 

@@ -46,7 +46,7 @@ def prepare(
     with whole(directory, last=manifests.FILE_NAME, recipe=recipe) as partial:
         corpus, vocabulary = _beginning(config, partial / WORK, progress)
         with published(partial, directory, manifests.FILE_NAME):
-            _build(corpus, vocabulary, config.row_length, seed, recipe, partial, progress)
+            _build(corpus, vocabulary, config.named_sources, config.row_length, seed, recipe, partial, progress)
     return open_prepared(directory)
 
 
@@ -94,18 +94,24 @@ def prepare_for_evaluation(
     if (directory / manifests.FILE_NAME).exists():
         return recipes.reopened(directory, recipe)
     with whole(directory, last=manifests.FILE_NAME, recipe=recipe) as partial:
-        corpus = survey((Source(path=source),), audit, lambda source, document: EVALUATION, progress)
+        named = Source(path=source)
+        at_hand = sources.at_hand(named, partial / WORK / "source-0", progress)
+        corpus = survey((at_hand,), audit, lambda source, document: EVALUATION, progress)
         reasons = ", ".join(f"{drop.documents} {reason}" for reason, drop in corpus.account.items())
         require(len(corpus.entries) > 0, f"{source} holds no document to evaluate on (left out: {reasons or 'none'}).")
         _keep(corpus, vocabulary, partial / WORK)
         with published(partial, directory, manifests.FILE_NAME):
-            _build(corpus, vocabulary, row_length, None, recipe, partial, progress)
+            _build(corpus, vocabulary, (named,), row_length, None, recipe, partial, progress)
     return open_prepared(directory)
 
 
 def _beginning(config: DataConfig, work: epath.Path, progress: Progress) -> tuple[Corpus, Vocabulary]:
     """The chosen documents and the vocabulary, found now or by an earlier call; all later work begins from them."""
     if not (work / workers.VOCABULARY).exists():
+        found = (
+            sources.at_hand(source, work / f"source-{n}", progress) for n, source in enumerate(config.named_sources)
+        )
+        config = dataclasses.replace(config, sources=tuple(found))
         tokenizer = _given_tokenizer(config)
         corpus = overlap.audited(survey_for_training(config, progress), progress)
         tokenizer = tokenizer or _trained(config, corpus, progress)
@@ -132,17 +138,18 @@ def _encode(
 def _build(
     corpus: Corpus,
     vocabulary: Vocabulary,
+    named: tuple[Source, ...],
     row_length: int,
     seed: int | None,
     recipe: dict[str, object],
     directory: epath.Path,
     progress: Progress,
 ) -> None:
-    """Encodes, packs and writes every split, then the vocabulary, then the manifest."""
+    """Encodes, packs and writes every split, then the vocabulary, then the manifest; `named`: the sources as asked."""
     tokenizer, work = vocabulary.tokenizer, directory / WORK
     encoded = join(_encode(corpus, vocabulary, work, 0, 1, progress), work / "tokens")
     domains = (*vocabulary.domains, *(name for name in corpus.domains if name not in vocabulary.domains))
-    writer = RowWriter(encoded, corpus.sources, tokenizer, domains, row_length, directory)
+    writer = RowWriter(encoded, named, tokenizer, domains, row_length, directory)
     written = {
         split: writer.write(split, seed=seed, progress=progress)
         for split in sorted({entry.split for entry in encoded.entries})
@@ -155,7 +162,7 @@ def _build(
         domains=domains,
         splits={split: record for split, (record, _) in written.items()},
         drops=encoded.account,
-        sources=corpus.sources,
+        sources=named,
         recipe=recipe,
         tokenizer_sha256=tokenizer.sha256,
         files=files,

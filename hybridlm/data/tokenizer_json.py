@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from hybridlm.data import byte_pairs
+from hybridlm.data.byte_pairs import BYTE
 from hybridlm.data.tokenizer import SPACE, Tokenizer, special_ids
 
 FILE_NAME = "tokenizer.json"
@@ -27,12 +29,13 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
-    return from_bytes(backend.to_str().encode())
+    return from_bytes(json.dumps(byte_pairs.by_rank(backend), ensure_ascii=False).encode())
 
 
 def from_bytes(content: bytes) -> Tokenizer:
     """The tokenizer of a `tokenizer.json`."""
-    backend = tokenizers.Tokenizer.from_str(json.dumps(_without_prefix_space(json.loads(content))))
+    fields = _without_prefix_space(json.loads(content))
+    backend = tokenizers.Tokenizer.from_str(json.dumps(fields))
     backend.encode_special_tokens = True  # "<eos>" in a text is five characters
     backend.no_padding()
     backend.no_truncation()
@@ -45,7 +48,9 @@ def from_bytes(content: bytes) -> Tokenizer:
         pieces[index] = as_bytes(piece)
     for index, token in added.items():
         pieces[index] = b"" if token.special else token.content.encode()
-    return Tokenizer(FILE_NAME, content, tuple(pieces), **specials, encode=_encoder(backend))
+    return Tokenizer(
+        FILE_NAME, content, tuple(pieces), **specials, encode=byte_pairs.encoder(fields, _encoder(backend))
+    )
 
 
 def _encoder(backend: tokenizers.Tokenizer) -> Callable[[list[str]], Iterator[list[int]]]:
@@ -59,20 +64,8 @@ def _is_byte_level(backend: tokenizers.Tokenizer) -> bool:
     return "ByteLevel" in f"{backend.pre_tokenizer!r} {backend.decoder!r}"
 
 
-def _bytes_of_characters() -> dict[str, int]:
-    """GPT-2's alphabet: a printable byte stands for itself, the others for the characters from 256 on."""
-    printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
-    hidden = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
-
-
-_BYTE = _bytes_of_characters()
-CHARACTER = {byte: character for character, byte in _BYTE.items()}
-"""Byte -> the character that stands for it in a byte-level `tokenizer.json`."""
-
-
 def _byte_level(piece: str) -> bytes:
-    return bytes(_BYTE[c] for c in piece) if all(c in _BYTE for c in piece) else piece.encode()
+    return bytes(BYTE[c] for c in piece) if all(c in BYTE for c in piece) else piece.encode()
 
 
 def _with_fallback(piece: str) -> bytes:

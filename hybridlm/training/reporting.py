@@ -18,7 +18,7 @@ from hybridlm.models import size
 from hybridlm.reports import curves, export, html, terminal
 from hybridlm.reports.sample import Sample
 from hybridlm.reports.scores import Column, Row, Scores, save
-from hybridlm.scoring.intervals import means
+from hybridlm.statistics.intervals import means
 from hybridlm.training import environment
 from hybridlm.training import evaluation as evaluations
 from hybridlm.training.evaluation import Evaluation, Totals
@@ -125,7 +125,7 @@ def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
                 family=family,
                 label=label,
                 column=column.part.name,
-                mean=float(found.mean_C[c]),
+                mean=float(found.estimate_C[c]),
                 low=_number(found.low_C[c], groups),
                 high=_number(found.high_C[c], groups),
                 standard_error_mc=float(error_C[c]) if column.samples else None,

@@ -59,7 +59,8 @@ def make(
         f"model.vocab_size={model.vocab_size} is not the tokenizer's vocabulary of {size} ids, so some ids would have "
         "no embedding or never occur; leave model.vocab_size at 0, and pad with model.vocab_multiple.",
     )
-    never = (special["pad"], special["bos"], special["mask"])
+    # a vocabulary may open and end its texts with one token, and the end is predicted
+    never = tuple(sorted({special["pad"], special["bos"], special["mask"]} - {special["eos"]}))
     predictable = np.setdiff1d(np.arange(size), never)
     columns = LABEL_COLUMNS if domains else ("word_band",)
     return Task(

@@ -193,8 +193,7 @@ def test_a_dataset_among_plain_files_is_not_read_as_files(tmp_path):
     (tmp_path / "tiny" / "1.0.0").mkdir(parents=True)
     for mark in source_tfds.MARKS:
         (tmp_path / "tiny" / "1.0.0" / mark).write_text("{}")
-    with pytest.raises(
-        ConfigError, match=r"holds datasets of TFDS or tokens among its files. Name each .*: .*/tiny/1.0.0\."
-    ):
+    among = r"holds datasets of TFDS, examples of seqio or tokens among its files. Name each .*: .*/tiny/1.0.0\."
+    with pytest.raises(ConfigError, match=among):
         read(tmp_path)
     assert source_tfds.is_dataset(epath.Path(tmp_path) / "tiny" / "1.0.0")

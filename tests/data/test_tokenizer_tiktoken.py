@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,13 +13,6 @@ from hybridlm.data import tokenizer_files, tokenizer_json, tokenizer_tiktoken
 TEXT = "The cat's 12345 mats: naïve 漢字 😀\n\n  def f(x):\r\n\treturn  x+100000 THEY'LL don't  \n <eos>" * 2
 BYTES = [bytes([n]) for n in range(255, -1, -1)]
 HAND_MADE = [*BYTES, b"th", b"he", b"the", b" the", b"12", b"23", b"123", b"ab", b"aa", b"aaa", b"  ", b"\n\n"]
-
-needs_tiktoken = pytest.mark.usefixtures("tiktoken")
-
-
-@pytest.fixture(scope="session")
-def tiktoken():
-    return pytest.importorskip("tiktoken", reason="tiktoken is not installed")
 
 
 @pytest.fixture(scope="session")
@@ -32,25 +26,24 @@ def ranked(tokens) -> bytes:
     return b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens))
 
 
-def reference(tiktoken, tokens, encoding):
+def reference(tokens, encoding):
     """The library itself, with the pattern as it stands there."""
     ranks = {token: rank for rank, token in enumerate(tokens)}
     pattern = tokenizer_tiktoken._pattern(encoding).replace("{1,3}", "{1,3}+")
     return tiktoken.Encoding("own", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
 
 
-@needs_tiktoken
 @pytest.mark.parametrize("encoding", tokenizer_tiktoken.ENCODINGS)
-def test_ids_are_those_of_tiktoken(tiktoken, learned, encoding):
+def test_ids_are_those_of_tiktoken(learned, encoding):
     for tokens in (HAND_MADE, learned):
-        expected = reference(tiktoken, tokens, encoding)
+        expected = reference(tokens, encoding)
         tokenizer = tokenizer_tiktoken.from_bytes(ranked(tokens), encoding)
         assert tokenizer.encode_batch([TEXT])[0].tolist() == expected.encode_ordinary(TEXT)
 
 
 @pytest.fixture(scope="module")
-def both(tiktoken, learned):
-    return tokenizer_tiktoken.from_bytes(ranked(learned), "cl100k_base"), reference(tiktoken, learned, "cl100k_base")
+def both(learned):
+    return tokenizer_tiktoken.from_bytes(ranked(learned), "cl100k_base"), reference(learned, "cl100k_base")
 
 
 @settings(max_examples=150)
@@ -62,7 +55,6 @@ def test_ids_of_any_text_are_those_of_tiktoken_and_join_to_its_bytes(both, text)
     assert tokenizer.to_bytes(ids.tolist()) == text.encode()
 
 
-@needs_tiktoken
 def test_every_rank_is_an_id_and_the_specials_follow():
     tokenizer = tokenizer_tiktoken.from_bytes(ranked(HAND_MADE), "cl100k_base")
     end = len(HAND_MADE)
@@ -73,7 +65,6 @@ def test_every_rank_is_an_id_and_the_specials_follow():
     assert tokenizer.decode(ids.tolist()) == "the <eos>" and ids.max() < end
 
 
-@needs_tiktoken
 def test_digits_are_cut_in_threes():
     """Written for another library, `{1,3}+` would be taken as any number of threes."""
     tokens = [*BYTES, b"12", b"123", b"45", b"1234", b"12345"]
@@ -81,7 +72,6 @@ def test_digits_are_cut_in_threes():
     assert [tokenizer.token_bytes[n] for n in tokenizer.encode_batch(["12345"])[0]] == [b"123", b"45"]
 
 
-@needs_tiktoken
 @pytest.mark.parametrize("name", ["cl100k_base.tiktoken", "own.o200k_base.tiktoken"])
 def test_a_rank_file_is_read_by_name_and_saved_without_need_of_the_package(name, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(ranked(HAND_MADE))
@@ -99,14 +89,6 @@ def test_a_file_named_after_no_encoding_is_refused_with_the_names_there_are(tmp_
     (tmp_path / "mine.tiktoken").write_bytes(ranked(HAND_MADE))
     with pytest.raises(ConfigError, match="'mine' is none of r50k_base, p50k_base, cl100k_base, o200k_base. Call it"):
         tokenizer_files.load(tmp_path / "mine.tiktoken")
-
-
-def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    (tmp_path / "cl100k_base.tiktoken").write_bytes(ranked(HAND_MADE))
-    for package in ("tiktoken_ext", "tiktoken_ext.openai_public"):
-        monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=r"the pattern of cl100k_base comes with the .* pip install tiktoken"):
-        tokenizer_files.load(tmp_path / "cl100k_base.tiktoken")
 
 
 def test_a_rank_file_without_all_bytes_is_refused(tmp_path):

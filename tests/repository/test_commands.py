@@ -45,6 +45,7 @@ def test_command_is_understood(file, command, monkeypatch, tmp_path):
     monkeypatch.setattr("hybridlm.training.run.train", lambda *a, **k: took.append(a) or 0)
     monkeypatch.setattr("hybridlm.training.offline.evaluate", lambda *a, **k: took.append(a) or 0)
     monkeypatch.setattr("hybridlm.data.prepare.prepare", lambda *a, **k: took.append(a))
+    monkeypatch.setattr("hybridlm.data.prepare.prepare_part", lambda *a, **k: took.append(a))
     if arguments[0] in ("train", "evaluate", "prepare"):
         assert main(arguments) == 0, f"{file} shows {command!r}, which is refused"
         assert took

@@ -59,8 +59,8 @@ def test_a_source_that_would_run_dry_is_refused(experiment, text, prepared, tmp_
         with pytest.raises(ConfigError) as refusal:
             opened(1.5)
     assert str(refusal.value) == (
-        f"training.steps=20 would read the source {str(text)!r} {epochs:.2f} times, and its max_epochs is 1.5. Train for "
-        "fewer steps, give it a smaller share in data.mixing, more text, or a higher max_epochs."
+        f"training.steps=20 would read the source {str(text)!r} {epochs:.2f} times, and its max_epochs is 1.5. Train "
+        "for fewer steps, give it a smaller share in data.mixing, more text, or a higher max_epochs."
     )
 
 

@@ -35,6 +35,15 @@ def test_an_untrained_model_costs_what_the_unigram_costs(task):
     assert (np.exp(log_probs[300:]) == 0).all() and len(log_probs) == 304, "and ids no tokenizer has"
 
 
+def test_an_end_that_is_also_the_beginning_is_predicted(experiment):
+    """GPT-2 opens and ends its texts with one token; never predicted, every end of a document would cost the world."""
+    pieces = (b"a", b"b", b"", b"", b"")
+    special = {"bos": 2, "eos": 2, "pad": 3, "mask": 4}
+    task = tasks.make(experiment, pieces, np.array([5, 3, 2, 0, 0]), special, ("prose",))
+    head = tasks.head(task, tasks.init(task, jax.random.key(0)))
+    assert np.flatnonzero(np.exp(jax.nn.log_softmax(logits(head, jnp.ones(32))))).tolist() == [0, 1, 2]
+
+
 def test_labels_are_those_of_the_families_behind_all(task, session):
     batch = {name: jnp.asarray(column) for name, column in session.stream.batch(0).items()}
     labels_MBT = np.asarray(tasks.labels(task.tables, batch["tokens"], batch))
