@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int8
 
-from hybridlm.categories.families import FAMILIES
+from hybridlm.categories import registry
 from hybridlm.categories.family import LANGUAGE, Family, labels_of
 from hybridlm.categories.vocabulary import Vocabulary, of_tokenizer
 from hybridlm.config.errors import require
@@ -29,6 +29,8 @@ class Partition:
     labels: tuple[str, ...]
     definitions: tuple[str, ...]
     column: str | None
+    source: str
+    is_ordered: bool
 
 
 @jax.tree_util.register_dataclass
@@ -55,6 +57,11 @@ class Tables:
         return tuple(np.cumsum([0, *(len(family.labels) for family in self.families[:-1])]).tolist())
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a batch that `flat_labels` reads."""
+        return tuple(dict.fromkeys(family.column for family in self.families if family.column))
+
+    @property
     def by_column(self) -> tuple[Partition, ...]:
         """The families whose label is itself a column of the batch."""
         return self.families[self.by_token_VF.shape[-1] + self.by_language_NVF.shape[-1] :]
@@ -67,9 +74,10 @@ def build(
     domains: Sequence[str] = (),
     *,
     columns: Collection[str] = ("word_band", LANGUAGE),
-    families: Sequence[Family] = FAMILIES,
+    families: Sequence[Family] | None = None,
 ) -> Tables:
-    """Tables of all families that a batch with these columns can be labelled by; the others are left out.
+    """Tables of all families that a batch with these columns can be labelled by; the others are left out. Which they
+    choose among is `registry.families()` unless `families` are given.
 
     Raises ConfigError if the batch has a language column and `domains` does not name its values.
     """
@@ -79,7 +87,8 @@ def build(
         f"pass the domain names of the data in the order of the column, or leave {LANGUAGE!r} out of `columns`.",
     )
     vocabulary = of_tokenizer(token_bytes, counts_V, special_ids, domains)
-    usable = [family for family in families if family.column is None or family.column in columns]
+    known = registry.families() if families is None else families
+    usable = [family for family in known if family.column is None or family.column in columns]
     by_token = [family for family in usable if family.assign and not family.column]
     by_language = [family for family in usable if family.assign and family.column]
     by_column = [family for family in usable if not family.assign]
@@ -92,7 +101,15 @@ def build(
 
 def _partition(family: Family, vocabulary: Vocabulary) -> Partition:
     labels = labels_of(family, vocabulary)
-    return Partition(family.name, family.question, tuple(labels), tuple(labels.values()), family.column)
+    return Partition(
+        name=family.name,
+        question=family.question,
+        labels=tuple(labels),
+        definitions=tuple(labels.values()),
+        column=family.column,
+        source=family.source,
+        is_ordered=family.is_ordered,
+    )
 
 
 def _table(families: Sequence[Family], vocabulary: Vocabulary, shape: tuple[int, ...]) -> np.ndarray:
@@ -129,6 +146,14 @@ def flat_labels(
     return jnp.moveaxis(index_BTM + offset_11M, -1, 0)
 
 
+def by_family(tables: Tables, flat_MBT: Int[Array, "M B T"]) -> dict[str, Int[Array, "B T"]]:
+    """Family -> label indices, as filters read them, from flat labels; jit-able."""
+    return {
+        family.name: flat_BT - offset
+        for family, offset, flat_BT in zip(tables.families, tables.offsets, flat_MBT, strict=True)
+    }
+
+
 def check_columns(tables: Tables, columns: Mapping[str, Int[np.ndarray, "B T"]]) -> None:
     """Raises ConfigError if a column is missing or holds a value that is no label. Host only: it reads the values."""
     for family in tables.by_column:
@@ -151,6 +176,7 @@ def describe(tables: Tables) -> dict:
     families = {
         family.name: {
             "question": family.question,
+            "source": family.source,
             "column": family.column,
             "labels": dict(zip(family.labels, family.definitions, strict=True)),
         }

@@ -1,7 +1,8 @@
-"""The families every score file carries, in its order; one module each."""
+"""The families of the vocabulary, and the domain that the data names; one module each."""
 
 from hybridlm.categories.families import (
     bracket,
+    byte_length,
     character_type,
     digits,
     domain,
@@ -9,8 +10,8 @@ from hybridlm.categories.families import (
     frequency_rank,
     keyword,
     punctuation,
+    script,
     whitespace,
-    word_band,
     word_place,
 )
 
@@ -18,12 +19,13 @@ FAMILIES = (
     frequency_rank.FAMILY,
     frequency_mass.FAMILY,
     character_type.FAMILY,
+    script.FAMILY,
+    byte_length.FAMILY,
     digits.FAMILY,
     punctuation.FAMILY,
     bracket.FAMILY,
     whitespace.FAMILY,
     word_place.FAMILY,
     keyword.FAMILY,
-    word_band.FAMILY,
     domain.FAMILY,
 )

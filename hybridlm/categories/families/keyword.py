@@ -5,14 +5,13 @@ list serves where a lexer is too generous, and Pygments knows the rest.
 """
 
 import keyword
-import re
 from collections.abc import Callable
 
 from pygments.lexers import find_lexer_class_by_name
 from pygments.token import Keyword, Operator
 from pygments.util import ClassNotFound
 
-from hybridlm.categories import spelling
+from hybridlm.categories import languages, spelling
 from hybridlm.categories.family import LANGUAGE, Family
 from hybridlm.categories.vocabulary import Vocabulary
 
@@ -44,7 +43,7 @@ def assign(vocabulary: Vocabulary) -> list[list[str]]:
 
 
 def _labels(domain: str, words: list[str]) -> list[str]:
-    tests = [is_keyword(language) for language in re.findall(r"[a-z0-9+#]+", domain.lower())]
+    tests = [is_keyword(language) for language in languages.mentioned(domain)]
     reserved = {word for word in words if word.isidentifier() and any(test(word) for test in tests)}
     other = "not_a_keyword" if reserved else "other_language"
     return ["keyword" if word in reserved else other for word in words]

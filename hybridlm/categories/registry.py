@@ -1,0 +1,62 @@
+"""The one list of all families: those of the vocabulary, those of positions, and a user's own.
+
+A family of one's own is one file and one call. This one asks whether a token is shouted:
+
+    import numpy as np
+    from hybridlm.categories.family import by_position
+    from hybridlm.categories.registry import register
+
+    def shouted(document):
+        return np.array([1 + character.isupper() for character in document.text], np.int8)
+
+    LABELS = {"no_text": "begin, end, padding", "quiet": "no capital", "loud": "has a capital"}
+    FAMILY = register(by_position(
+        name="shouted", question="Is the token shouted?", labels=LABELS, rule="any", compile=shouted
+    ))
+
+Importing that file before rows are prepared adds the column `shouted`, its sums to every score file, and its labels to
+filters. `Document` says what `compile` may read.
+"""
+
+from typing import Any
+
+from hybridlm.categories.families import FAMILIES
+from hybridlm.categories.family import Family
+from hybridlm.categories.lexicon import Lexicon
+from hybridlm.categories.positions import POSITIONS
+from hybridlm.config.errors import require
+
+_own: list[Family] = []
+
+
+def families() -> tuple[Family, ...]:
+    """All families: by position, by vocabulary id, by a column of the data, and registered ones last."""
+    return (*POSITIONS, *FAMILIES, *_own)
+
+
+def register(family: Family) -> Family:
+    """Adds a family for the rest of the process, and returns it; raises ConfigError where its name is taken."""
+    require(
+        family.name not in {known.name for known in families()},
+        f"there is already a family {family.name!r}; give yours another name.",
+    )
+    _own.append(family)
+    return family
+
+
+def compilable(lexicon: Lexicon) -> tuple[Family, ...]:
+    """The families whose columns can be made from a document with this lexicon."""
+    found = (family for family in families() if family.compile)
+    return tuple(family for family in found if not family.needs or getattr(lexicon, family.needs) is not None)
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Name -> question, source and labels of every family, of all kinds; None where the data names the labels."""
+    return {
+        family.name: {
+            "question": family.question,
+            "source": family.source,
+            "labels": None if family.labels is None else dict(family.labels),
+        }
+        for family in families()
+    }
