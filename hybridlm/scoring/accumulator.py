@@ -23,16 +23,18 @@ WORD = 30
 class Accumulator:
     """total = rounded + lost; count = carried · 2^30 + counted."""
 
-    rounded_PC: Float[Array, "P C"]
-    lost_PC: Float[Array, "P C"]
+    rounded_PC: Float[Array, "*K P C"]
+    lost_PC: Float[Array, "*K P C"]
     carried_PC: Int[Array, "P C"]
     counted_PC: Int[Array, "P C"]
 
 
-def empty(parts: int, categories: int) -> Accumulator:
-    """Nothing summed yet."""
-    zero, none = jnp.zeros((parts, categories)), jnp.zeros((parts, categories), jnp.int32)
-    return Accumulator(zero, zero, none, none)
+def empty(parts: int, categories: int, values: tuple[int, ...] = ()) -> Accumulator:
+    """Nothing summed yet; `values` is the shape of the sums of one part and category, () for a single one."""
+    cells = (parts, categories)
+    # a buffer each: what is donated must not be there twice
+    floats = [jnp.zeros((*values, *cells)) for _ in range(2)]
+    return Accumulator(*floats, *(jnp.zeros(cells, jnp.int32) for _ in range(2)))
 
 
 def add(accumulator: Accumulator, sums: CategorySums) -> Accumulator:
@@ -49,7 +51,7 @@ def add(accumulator: Accumulator, sums: CategorySums) -> Accumulator:
     )
 
 
-def read(accumulator: Accumulator) -> tuple[Float[np.ndarray, "P C"], Int[np.ndarray, "P C"]]:
+def read(accumulator: Accumulator) -> tuple[Float[np.ndarray, "*K P C"], Int[np.ndarray, "P C"]]:
     """Totals in float64 and counts in int64, on the host."""
     total_PC = np.asarray(accumulator.rounded_PC, np.float64) + np.asarray(accumulator.lost_PC, np.float64)
     count_PC = np.asarray(accumulator.carried_PC, np.int64) << WORD | np.asarray(accumulator.counted_PC, np.int64)

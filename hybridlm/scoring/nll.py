@@ -47,7 +47,7 @@ def token_nll(
     constrain: Constrain = anywhere,
 ) -> Float[Array, "B T"]:
     """Every target's nll in nats, for evaluation; where it is not needed it is 0 and costs nothing."""
-    head = _at_hand(head, hidden_BTD.dtype, constrain)
+    head = at_hand(head, hidden_BTD.dtype, constrain)
 
     def visit(carry, tokens):
         hidden_ZUD, targets_ZU = tokens
@@ -69,7 +69,7 @@ def _weighted(static, trained, constants):
 def _weighted_with_gradient(static, trained, constants):
     (split, dense, softcap), (hidden_BTD, kernel_VD, bias_V) = static, trained
     never_V, targets_BT, weight_BT = constants
-    head = _at_hand(Head(kernel_VD, bias_V, never_V, softcap), hidden_BTD.dtype, split.constrain)
+    head = at_hand(Head(kernel_VD, bias_V, never_V, softcap), hidden_BTD.dtype, split.constrain)
 
     def visit(dhead, tokens):
         return _nll_and_gradient(head, dhead, *tokens, split.constrain)
@@ -93,7 +93,7 @@ def _total(nll_BT, weight_BT):
     return jnp.sum(weight_BT * nll_BT), nll_BT
 
 
-def _at_hand(head, dtype, constrain):
+def at_hand(head: Head, dtype: jnp.dtype, constrain: Constrain) -> Head:
     """The head in the dtype of its products, brought together once and not in every chunk."""
     return dataclasses.replace(head, kernel_VD=constrain(head.kernel_VD.astype(dtype), ("vocab", None)))
 

@@ -62,9 +62,9 @@ def nll(reductions: Reductions) -> Float[Array, "*N"]:
     return reductions.log_sum_exp - reductions.target_logit
 
 
-def mixture_nll(reductions: Reductions, log_gate_GBT: Float[Array, "G B T"]) -> Float[Array, "B T"]:
-    """-log Σ_g gate_g p_g(target): a likelihood if the gates sum to 1 and never saw the target."""
-    return -jax.nn.logsumexp(log_gate_GBT - nll(reductions), axis=0)
+def mixture_nll(nll_G: Float[Array, "G *N"], log_gate_G: Float[Array, "G *N"]) -> Float[Array, "*N"]:
+    """-log Σ_g gate_g p_g(target), given -log p_g: a likelihood if the gates sum to 1 and never saw the target."""
+    return -jax.nn.logsumexp(log_gate_G - nll_G, axis=0)
 
 
 def _reduce(logits_V, head, targets, inputs, f, f_arguments) -> Reductions:

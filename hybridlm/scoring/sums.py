@@ -1,4 +1,4 @@
-"""Sums of per-token values by part of the objective and by category, made inside the step.
+"""Sums of per-token values by category, and by part of the objective or by cluster, made inside the step.
 
 Labels are flat ids, family offset + label. Every family is a partition, so each one's sums add up to the same total.
 """
@@ -9,13 +9,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+LIMIT = 2.0**13
+"""Values of `cluster_sums` stay within ± this."""
+UNITS = (2.0**-1, 2.0**-15, 2.0**-29)
+"""What the integers count into which it cuts a value."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class CategorySums:
-    """Sum of the values, and number of tokens, of each category in each part."""
+    """Sum of each of K values (or of one), and number of tokens, of each category in each part or cluster P."""
 
-    total_PC: Float[Array, "P C"]
+    total_PC: Float[Array, "*K P C"]
     count_PC: Int[Array, "P C"]
 
 
@@ -40,6 +45,44 @@ def category_sums(
     total_BC, count_BC = by_row(labels_MBT, jnp.where(is_counted_BT, value_BT, 0), is_counted_BT, categories)
     is_part_PB1 = (jnp.arange(parts)[:, None] == part_B)[..., None]
     return CategorySums(*(jnp.where(is_part_PB1, x_BC, 0).sum(1) for x_BC in (total_BC, count_BC)))
+
+
+def cluster_sums(
+    labels_MBT: Int[Array, "M B T"],
+    cluster_BT: Int[Array, "B T"],
+    values_KBT: Float[Array, "K B T"],
+    is_counted_BT: Bool[Array, "B T"],
+    *,
+    clusters: int,
+    categories: int,
+) -> CategorySums:
+    """Adds up K values of the counted tokens by the document or split group, numbered from 0, that each belongs to.
+
+    Values are cut into integers whose sums are exact and are rounded to float32 at the end: neither the order of tokens
+    nor the mesh changes a bit. A value that is NaN or not within ±LIMIT makes its totals NaN. A batch must have fewer
+    than 2^16 tokens in any cluster and category.
+    """
+    is_counted_BT = is_counted_BT & (cluster_BT >= 0) & (cluster_BT < clusters)
+    values_KBT = jnp.where(is_counted_BT, values_KBT, 0)
+    is_wrong_BT = ~(jnp.abs(values_KBT) < LIMIT).all(0)
+    columns_BTQ = jnp.stack([*_cut(values_KBT), is_wrong_BT, is_counted_BT], -1).astype(jnp.int32)
+    cells = clusters * categories
+    ids_MBT = jnp.where(is_counted_BT, cluster_BT * categories + labels_MBT, cells)
+    columns_MBTQ = jnp.broadcast_to(columns_BTQ, (*ids_MBT.shape, columns_BTQ.shape[-1]))
+    sums_NQ = jnp.zeros((cells, columns_BTQ.shape[-1]), jnp.int32).at[ids_MBT].add(columns_MBTQ, mode="drop")
+    *parts, wrong_NC, count_NC = sums_NQ.T.reshape(-1, clusters, categories)
+    parts_KNC = jnp.stack(parts).reshape(len(UNITS), -1, clusters, categories) * jnp.array(UNITS)[:, None, None, None]
+    return CategorySums(jnp.where(wrong_NC > 0, jnp.nan, parts_KNC[2] + parts_KNC[1] + parts_KNC[0]), count_NC)
+
+
+def _cut(values_KBT):
+    """Integers, K of every unit, whose sum in units is the value to 2^-30; none is larger than 2^14."""
+    rest_KBT, parts = jnp.where(jnp.abs(values_KBT) < LIMIT, values_KBT, 0), []
+    for unit in UNITS:
+        part_KBT = jnp.round(rest_KBT / unit)
+        rest_KBT = rest_KBT - part_KBT * unit
+        parts.extend(part_KBT)
+    return parts
 
 
 def _scattered(labels_MBT, value_BT, is_counted_BT, categories):

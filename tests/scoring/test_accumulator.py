@@ -45,3 +45,11 @@ def test_small_sums_survive_beside_large_ones():
     total_PC, count_PC = accumulator.read(running)
     assert total_PC.item() == 2**31 + 3
     assert count_PC.item() == 5
+
+
+def test_several_values_share_one_count():
+    sums = CategorySums(jnp.array([[[1.0]], [[10.0]]]), jnp.array([[3]], jnp.int32))
+    running = accumulator.add(accumulator.add(accumulator.empty(1, 1, (2,)), sums), sums)
+    total_KPC, count_PC = accumulator.read(running)
+    assert total_KPC.ravel().tolist() == [2, 20]
+    assert count_PC.tolist() == [[6]]

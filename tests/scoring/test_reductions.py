@@ -93,7 +93,8 @@ def test_a_mixture_is_a_normalised_distribution():
     @jax.jit
     def probability(target):
         targets_BT = jnp.full((B, T), target)
-        return jnp.exp(-mixture_nll(vocabulary_reductions(HIDDEN_GBTD, _head(), targets_BT, chunk=64), log_gate_GBT))
+        reduced = vocabulary_reductions(HIDDEN_GBTD, _head(), targets_BT, chunk=64)
+        return jnp.exp(-mixture_nll(nll(reduced), log_gate_GBT))
 
     np.testing.assert_allclose(sum(probability(target) for target in range(V)), 1, rtol=1e-5)
 
@@ -101,7 +102,7 @@ def test_a_mixture_is_a_normalised_distribution():
 def test_a_closed_gate_leaves_one_expert():
     reduced = vocabulary_reductions(HIDDEN_GBTD, _head(), TARGETS_BT, chunk=64)
     log_gate_GBT = jnp.log(jnp.array([0.0, 1.0]))[:, None, None] * jnp.ones((G, B, T))
-    np.testing.assert_allclose(mixture_nll(reduced, log_gate_GBT), nll(reduced)[1], rtol=1e-6)
+    np.testing.assert_allclose(mixture_nll(nll(reduced), log_gate_GBT), nll(reduced)[1], rtol=1e-6)
 
 
 def test_logits_of_one_chunk_at_a_time_are_in_memory():

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from hybridlm.scoring.sums import category_sums
+from hybridlm.scoring.sums import LIMIT, category_sums, cluster_sums
 
 SIZES = (3, 5, 2)  # labels of each family
 C, PARTS, B, T = sum(SIZES), 2, 8, 50
@@ -73,3 +73,61 @@ def test_rows_spread_over_eight_devices_give_the_same_sums(scatter):
     here, there = _sums(*batch, scatter=scatter), _sums(*spread, scatter=scatter)
     np.testing.assert_allclose(there.total_PC, here.total_PC, rtol=1e-6)
     np.testing.assert_array_equal(there.count_PC, here.count_PC)
+
+
+CLUSTERS = 3
+_by_cluster = jax.jit(functools.partial(cluster_sums, clusters=CLUSTERS, categories=C))
+
+
+def _cluster_batch(seed):
+    labels_MBT, _, value_BT, is_counted_BT = _batch(seed)
+    cluster_BT = jnp.asarray(np.random.default_rng(seed + 100).integers(CLUSTERS, size=(B, T)), jnp.int32)
+    return labels_MBT, cluster_BT, jnp.stack([value_BT, -100 * value_BT, value_BT / 1000]), is_counted_BT
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_by_cluster_are_those_of_a_loop_in_float64_rounded_once(seed):
+    batch = _cluster_batch(seed)
+    labels_MBT, cluster_BT, values_KBT, is_counted_BT = map(np.asarray, batch)
+    total_KNC, count_NC = np.zeros((3, CLUSTERS, C)), np.zeros((CLUSTERS, C), int)
+    for b, t in zip(*np.nonzero(is_counted_BT)):
+        for label in labels_MBT[:, b, t]:
+            total_KNC[:, cluster_BT[b, t], label] += values_KBT[:, b, t].astype(np.float64)
+            count_NC[cluster_BT[b, t], label] += 1
+    sums = _by_cluster(*batch)
+    np.testing.assert_allclose(sums.total_PC, total_KNC, rtol=1e-7, atol=2**-30 * B * T)
+    np.testing.assert_array_equal(sums.count_PC, count_NC)
+
+
+def test_neither_the_order_of_tokens_nor_the_mesh_changes_a_byte_of_sums_by_cluster():
+    batch = _cluster_batch(0)
+    turned = [jnp.flip(x, (-2, -1)) for x in batch]
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    specs = (P(None, "data"), P("data"), P(None, "data"), P("data"))
+    spread = jax.device_put(batch, tuple(NamedSharding(mesh, spec) for spec in specs))
+    here = _by_cluster(*batch)
+    for other in (_by_cluster(*turned), _by_cluster(*spread)):
+        for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(other)):
+            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_a_mean_is_weighted_by_tokens_not_by_losses():
+    """Two tokens of 1 nat and one of 4 have the mean 2, whatever a parent's weights are taken from (levanter)."""
+    value_KBT, labels_MBT = jnp.array([[[1.0, 1.0, 4.0]]]), jnp.array([[[0, 0, 1]]])
+    sums = cluster_sums(labels_MBT, jnp.zeros((1, 3), int), value_KBT, jnp.ones((1, 3), bool), clusters=1, categories=2)
+    assert sums.total_PC.sum() / sums.count_PC.sum() == 2
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30, LIMIT])
+def test_a_value_that_cannot_be_summed_spoils_its_own_cells_alone(value):
+    labels_MBT, cluster_BT = jnp.array([[[0, 0, 1]]]), jnp.zeros((1, 3), int)
+    values_KBT = jnp.array([[[value, 1.0, 2.0]]])
+    sums = cluster_sums(labels_MBT, cluster_BT, values_KBT, jnp.ones((1, 3), bool), clusters=1, categories=2)
+    np.testing.assert_array_equal(sums.total_PC[0, 0], [np.nan, 2])
+
+
+def test_tokens_of_no_cluster_are_left_out():
+    labels_MBT, cluster_BT = jnp.zeros((1, 1, 4), int), jnp.array([[-1, 0, 1, 7]])
+    values_KBT, everyone = jnp.ones((1, 1, 4)), jnp.ones((1, 4), bool)
+    sums = cluster_sums(labels_MBT, cluster_BT, values_KBT, everyone, clusters=2, categories=1)
+    assert sums.count_PC.ravel().tolist() == [1, 1]
