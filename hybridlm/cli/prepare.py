@@ -11,13 +11,13 @@ DESCRIPTION = """\
 Reads the sources of a config, trains or loads the tokenizer, splits by group, and writes packed rows with a manifest.
 
   hybridlm prepare --config=configs/quickstart.py --output=data/quickstart
-  hybridlm prepare --config=configs/corpus.py --output=data/corpus --config.data.sources=path/to/corpus
+  hybridlm prepare --config=configs/corpus.py --output=data/rows --config.data.sources=path/to/text
 
 `hybridlm train` does this by itself where needed; afterwards it reads what --config.data.prepared names. A preparation
 that was interrupted goes on when the same command is given again. Several machines with a folder in common can share
 the encoding, each with one of the parts, before the command without --part puts the rows together:
 
-  hybridlm prepare --config=configs/corpus.py --output=data/corpus --part=0/4
+  hybridlm prepare --config=configs/corpus.py --output=data/rows --part=0/4
 """
 
 

@@ -20,6 +20,8 @@ class DataConfig:
         or a file: `tokenizer.json`, a sentencepiece `.model`, or a rank file of tiktoken such as
         `cl100k_base.tiktoken`.
       vocab_size: vocabulary of a tokenizer trained here, special tokens included.
+      labels: families of positions compiled for training text, at some cost; held-out text gets all there are.
+      label_modules: Python modules that register families of your own; imported wherever labels are made or read.
       row_length: tokens per row, T; longer documents are split, each piece opening with BOS.
       validation, test: shares of split groups (not of documents) held out.
       domains: keep only documents of these languages or domains; empty keeps all.
@@ -33,6 +35,8 @@ class DataConfig:
     prepared: str = ""
     tokenizer: str = "train"
     vocab_size: int = 1024
+    labels: tuple[str, ...] = ("word_band",)
+    label_modules: tuple[str, ...] = ()
     row_length: int = 128
     validation: float = 0.04
     test: float = 0.04

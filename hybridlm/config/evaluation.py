@@ -36,12 +36,29 @@ def standard_readings(block_size: int = 16, samples: int = 8) -> dict[str, Readi
     }
 
 
+SHOWN = (
+    "frequency_mass",
+    "word_band",
+    "word_class",
+    "character_type",
+    "code",
+    "bracket_role",
+    "number_kind",
+    "copy",
+    "subword",
+    "document_position",
+    "domain",
+)
+"""Families that answer the questions people come with, one of each kind."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
     """Attributes:
     split: "validation" or "test". every: steps between evaluations during training; 0 evaluates at the end alone.
     rows: at most this many rows of the split, 0 for all. batch_rows: rows per forward pass.
     readings: columns of the report by name. draws: bootstrap draws over split groups. seed: of Monte-Carlo samples.
+    families: of labels, shown in the table and on the page; files hold all there are, and () shows them too.
     """
 
     split: str = "validation"
@@ -51,6 +68,7 @@ class EvaluationConfig:
     readings: dict[str, Reading] = dataclasses.field(default_factory=standard_readings)
     draws: int = 2000
     seed: int = 0
+    families: tuple[str, ...] = SHOWN
 
     def __post_init__(self):
         one_of("evaluation.split", self.split, ("validation", "test"))

@@ -68,6 +68,17 @@ Account = dict[str, Drops]
 """Reason -> what was left out for it."""
 
 
+def merged(*accounts: Account) -> Account:
+    """One account of all; the first example of a reason stays."""
+    total = {}
+    for account in accounts:
+        for reason, more in account.items():
+            had = total.get(reason, Drops(documents=0, bytes=0, tokens=0, sample=more.sample))
+            sums = (getattr(had, name) + getattr(more, name) for name in ("documents", "bytes", "tokens"))
+            total[reason] = Drops(*sums, sample=had.sample)
+    return total
+
+
 def count(account: Account, dropped: Dropped, *, tokens: int = 0) -> None:
     """Enters one more drop; `tokens` where the text had already been encoded."""
     so_far = account.get(dropped.reason, Drops(documents=0, bytes=0, tokens=0, sample=dropped.id))

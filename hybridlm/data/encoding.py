@@ -4,6 +4,7 @@ A chunk is a file made of documents that follow each other. Which process makes 
 processes or machines can share the work, and what a killed one has finished is not done again.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -12,8 +13,11 @@ import numpy as np
 from etils import epath
 from jaxtyping import Int
 
-from hybridlm.config.errors import require
-from hybridlm.data import documents, token_store, words
+from hybridlm.categories import registry
+from hybridlm.categories.compiler import compile_document
+from hybridlm.categories.family import Family
+from hybridlm.config.errors import nearest, require
+from hybridlm.data import documents, token_store
 from hybridlm.data.corpus import Corpus
 from hybridlm.data.directories import once
 from hybridlm.data.documents import Account, Document, Dropped, Entry
@@ -38,16 +42,39 @@ class Encoded(NamedTuple):
     account: Account
 
 
-class Chunks:
-    """The chunks of a corpus, each a file in `directory` once it is made."""
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """Documents that are labelled alike: `name` is also the folder of their chunks, `families` their labels."""
 
-    def __init__(self, corpus: Corpus, directory: epath.Path):
-        self.corpus = corpus
-        ends = np.cumsum([entry.bytes for entry in corpus.entries])
+    name: str
+    entries: tuple[Entry, ...]
+    families: tuple[Family, ...]
+
+
+def sides(corpus: Corpus, vocabulary: Vocabulary, labels: Sequence[str]) -> tuple[Side, ...]:
+    """Training documents, which get the labels named, and held-out ones, which get all there are.
+
+    Raises ConfigError for a name that no family of positions has.
+    """
+    known = {family.name: family for family in registry.compilable(vocabulary.lexicon)}
+    for name in labels:
+        require(name in known, f"data.labels names {name!r}, which is no family of positions{nearest(name, known)}")
+    held_out = tuple(entry for entry in corpus.entries if entry.split != "train")
+    train = Side("train", tuple(corpus.within("train")), tuple(known[name] for name in labels))
+    return tuple(side for side in (train, Side("held_out", held_out, tuple(known.values()))) if side.entries)
+
+
+class Chunks:
+    """The chunks of one side of a corpus, each a file below `directory` once it is made."""
+
+    def __init__(self, corpus: Corpus, side: Side, directory: epath.Path):
+        self.side = side
+        self._corpus = corpus
+        ends = np.cumsum([entry.bytes for entry in side.entries])
         self._number_N = (ends - 1) // CHUNK_BYTES
         self.numbers = np.unique(self._number_N).tolist()
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory / side.name
+        self._directory.mkdir(parents=True, exist_ok=True)
 
     def missing(self, part: int = 0, parts: int = 1) -> list[int]:
         """The chunks not made yet, of those that are this part's to make."""
@@ -56,7 +83,7 @@ class Chunks:
     def entries(self, number: int) -> tuple[Entry, ...]:
         """The documents of a chunk."""
         begin, stop = np.searchsorted(self._number_N, (number, number + 1))
-        return self.corpus.entries[begin:stop]
+        return self.side.entries[begin:stop]
 
     def bytes(self, numbers: Sequence[int]) -> int:
         """UTF-8 length of the text of these chunks."""
@@ -65,10 +92,11 @@ class Chunks:
     def make(self, numbers: Sequence[int], vocabulary: Vocabulary, advance: Callable[[int], None]) -> None:
         """Encodes these chunks."""
         wanted = [entry for number in numbers for entry in self.entries(number)]
-        found = self.corpus.documents(wanted)
+        found = self._corpus.documents(wanted)
         for number in numbers:
-            chunk = [next(found)[1] for _ in self.entries(number)]
-            once(self._path(number), functools.partial(token_store.save, encode(chunk, vocabulary)))
+            chunk = [next(found) for _ in self.entries(number)]
+            columns = encode(chunk, vocabulary, self.side.families)
+            once(self._path(number), functools.partial(token_store.save, columns))
             advance(self.bytes([number]))
 
     def load(self, number: int) -> dict[str, np.ndarray]:
@@ -79,17 +107,21 @@ class Chunks:
         return self._directory / f"{number:06d}.npz"
 
 
-def encode(chunk: Sequence[Document], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+def encode(
+    chunk: Sequence[tuple[Entry, Document]], vocabulary: Vocabulary, families: Sequence[Family]
+) -> dict[str, np.ndarray]:
     """The columns of documents one after the other, without those that the tokenizer does not give back exactly."""
-    tokenizer = vocabulary.tokenizer
+    tokenizer, lexicon = vocabulary.tokenizer, vocabulary.lexicon
+    documents = [document for _, document in chunk]
     columns, lengths = [], []
-    for document, ids in zip(chunk, _ids(chunk, tokenizer), strict=True):
+    for (entry, document), ids in zip(chunk, _ids(documents, tokenizer), strict=True):
         is_exact = tokenizer.to_bytes(ids.tolist()) == document.text.encode()
         lengths.append(len(ids) if is_exact else -len(ids))
         if is_exact:
             ends = np.cumsum(tokenizer.byte_lengths[ids])
-            columns.append({"tokens": ids, "word_band": words.bands(document.text, ends, vocabulary.word_ranks)})
-    dtypes = {"tokens": np.min_scalar_type(tokenizer.vocab_size - 1), "word_band": np.dtype(np.int8)}
+            labels = compile_document(families, document.text, ids, ends, entry.domain, lexicon)
+            columns.append({"tokens": ids} | labels)
+    dtypes = {"tokens": np.min_scalar_type(tokenizer.vocab_size - 1)} | {f.name: np.dtype(np.int8) for f in families}
     joined = {
         name: np.concatenate([np.empty(0, dtype), *(part[name] for part in columns)]).astype(dtype)
         for name, dtype in dtypes.items()
@@ -98,8 +130,8 @@ def encode(chunk: Sequence[Document], vocabulary: Vocabulary) -> dict[str, np.nd
 
 
 def join(chunks: Chunks, spool: epath.Path) -> Encoded:
-    """All chunks as one corpus, its columns in files below `spool`."""
-    entries, lengths, account = [], [], dict(chunks.corpus.account)
+    """All chunks one after the other, their columns in files below `spool`."""
+    entries, lengths, account = [], [], {}
     with token_store.appending(spool) as append:
         for number in chunks.numbers:
             columns = chunks.load(number)
@@ -110,7 +142,7 @@ def join(chunks: Chunks, spool: epath.Path) -> Encoded:
                 entries.append(entry)
                 lengths.append(length)
             append(columns)
-    _check_failures(account, len(chunks.corpus.entries))
+    _check_failures(account, len(chunks.side.entries))
     lengths_N = np.array(lengths, np.int64)
     return Encoded(token_store.columns(spool), tuple(entries), np.cumsum(lengths_N) - lengths_N, lengths_N, account)
 

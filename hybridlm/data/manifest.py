@@ -53,9 +53,14 @@ class Portion:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Split:
-    """One split: the portions of its sources, whose rows follow each other."""
+    """One split: the portions of its sources, whose rows follow each other.
+
+    Attributes:
+      columns: name -> dtype of the T values that a record holds, in the order they follow each other.
+    """
 
     groups: int
+    columns: dict[str, str]
     portions: tuple[Portion, ...]
 
     @property
@@ -106,8 +111,8 @@ class Manifest:
     """Everything about a prepared directory but the rows.
 
     Attributes:
-      row_length: T. columns: name -> dtype of the T values that a record holds, in the order they follow each other.
-      domains: names of the values of the column `language`. splits: by name. drops: what was left out, by reason.
+      row_length: T. domains: names of the values of the column `language`. splits: by name.
+      labels: question and labels of every family that has a column. drops: what was left out, by reason.
       sources: as they were named, with language, licence and shares held out. recipe: everything the rows depend on,
         the SHA-256 of every source in place of its path; equal recipes give equal rows.
       files: SHA-256 of the small files beside the rows, by name.
@@ -116,9 +121,9 @@ class Manifest:
 
     format: int = FORMAT
     row_length: int
-    columns: dict[str, str]
     domains: tuple[str, ...]
     splits: dict[str, Split]
+    labels: dict[str, dict]
     drops: dict[str, Drops]
     sources: tuple[Source, ...]
     recipe: dict[str, object]
@@ -130,14 +135,16 @@ class Manifest:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over what a batch can hold: layout, names, tokenizer and the content of every shard."""
-        content = [self.format, self.row_length, self.columns, self.domains, self.tokenizer_sha256]
-        shards = {name: [shard.sha256 for shard in split.shards] for name, split in sorted(self.splits.items())}
-        return hashlib.sha256(json.dumps([*content, shards]).encode()).hexdigest()
+        content = [self.format, self.row_length, self.domains, self.labels, self.tokenizer_sha256]
+        splits = {
+            name: [split.columns, [shard.sha256 for shard in split.shards]]
+            for name, split in sorted(self.splits.items())
+        }
+        return hashlib.sha256(json.dumps([*content, splits]).encode()).hexdigest()
 
-    @property
-    def record(self) -> np.dtype:
-        """Binary layout of one row."""
-        return record_dtype(self.columns, self.row_length)
+    def record(self, split: str) -> np.dtype:
+        """Binary layout of one row of a split."""
+        return record_dtype(self.splits[split].columns, self.row_length)
 
 
 def record_dtype(columns: Mapping[str, str], row_length: int) -> np.dtype:
@@ -179,7 +186,7 @@ def load(directory: epath.Path) -> Manifest:
 
 def _from_json(fields: dict) -> Manifest:
     splits = {
-        name: Split(groups=split["groups"], portions=tuple(_portion(portion) for portion in split["portions"]))
+        name: Split(**split | {"portions": tuple(_portion(portion) for portion in split["portions"])})
         for name, split in fields["splits"].items()
     }
     drops = {reason: Drops(**drop) for reason, drop in fields["drops"].items()}

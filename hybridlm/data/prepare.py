@@ -1,24 +1,27 @@
-"""The whole way from text to rows on disk: survey, tokenizer, words, audit, tokens, packed rows, manifest."""
+"""The whole way from text to rows on disk: survey, audit, tokenizer, words, tokens, labels, packed rows, manifest."""
 
+import collections
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
 
+from hybridlm.categories import lexicon
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.config.sources import AuditConfig, Source
-from hybridlm.data import corpus_file, overlap, recipes, sources, tokenizer_files, tokenizer_json, words, workers
+from hybridlm.data import documents, overlap, recipes, sources, tokenizer_files, tokenizer_json, workers
 from hybridlm.data import manifest as manifests
 from hybridlm.data import progress as progresses
 from hybridlm.data.corpus import Corpus, survey, survey_for_training
-from hybridlm.data.directories import WORK, is_local, once, published, whole
+from hybridlm.data.directories import WORK, is_local, published, whole
 from hybridlm.data.encoding import Chunks, join
 from hybridlm.data.manifest import Manifest
 from hybridlm.data.prepared import Prepared, open_prepared
 from hybridlm.data.progress import Progress
 from hybridlm.data.tokenizer import Tokenizer
-from hybridlm.data.vocabulary import Vocabulary, load_vocabulary, save_vocabulary
+from hybridlm.data.vocabulary import Vocabulary, save_vocabulary
 from hybridlm.data.writing import RowWriter
 
 EVALUATION = "evaluation"
@@ -44,9 +47,9 @@ def prepare(
     if (directory / manifests.FILE_NAME).exists():
         return recipes.reopened(directory, recipe)
     with whole(directory, last=manifests.FILE_NAME, recipe=recipe) as partial:
-        corpus, vocabulary = _beginning(config, partial / WORK, progress)
+        _begin(config, partial / WORK, progress)
         with published(partial, directory, manifests.FILE_NAME):
-            _build(corpus, vocabulary, config.named_sources, config.row_length, seed, recipe, partial, progress)
+            _build(config.named_sources, config.row_length, seed, recipe, partial, progress)
     return open_prepared(directory)
 
 
@@ -72,8 +75,8 @@ def prepare_part(
     if (directory / manifests.FILE_NAME).exists():
         return
     with whole(directory, last=manifests.FILE_NAME, recipe=recipes.of(config, seed)) as partial:
-        corpus, vocabulary = _beginning(config, partial / WORK, progress)
-        _encode(corpus, vocabulary, partial / WORK, part, parts, progress)
+        _begin(config, partial / WORK, progress)
+        _encode(partial / WORK, part, parts, progress)
 
 
 def prepare_for_evaluation(
@@ -99,45 +102,52 @@ def prepare_for_evaluation(
         corpus = survey((at_hand,), audit, lambda source, document: EVALUATION, progress)
         reasons = ", ".join(f"{drop.documents} {reason}" for reason, drop in corpus.account.items())
         require(len(corpus.entries) > 0, f"{source} holds no document to evaluate on (left out: {reasons or 'none'}).")
-        _keep(corpus, vocabulary, partial / WORK)
+        workers.leave(partial / WORK, corpus, vocabulary, (), ())
         with published(partial, directory, manifests.FILE_NAME):
-            _build(corpus, vocabulary, (named,), row_length, None, recipe, partial, progress)
+            _build((named,), row_length, None, recipe, partial, progress)
     return open_prepared(directory)
 
 
-def _beginning(config: DataConfig, work: epath.Path, progress: Progress) -> tuple[Corpus, Vocabulary]:
-    """The chosen documents and the vocabulary, found now or by an earlier call; all later work begins from them."""
-    if not (work / workers.VOCABULARY).exists():
-        found = (
-            sources.at_hand(source, work / f"source-{n}", progress) for n, source in enumerate(config.named_sources)
-        )
-        config = dataclasses.replace(config, sources=tuple(found))
-        tokenizer = _given_tokenizer(config)
-        corpus = overlap.audited(survey_for_training(config, progress), progress)
-        tokenizer = tokenizer or _trained(config, corpus, progress)
-        with progress("ranking words", corpus.bytes("train")) as advance:
-            ranks = words.rank(corpus.texts("train", advance=advance))
-        _keep(corpus, Vocabulary(tokenizer, np.zeros(tokenizer.vocab_size, np.int64), ranks, corpus.domains), work)
-    return corpus_file.load(work / workers.CORPUS), load_vocabulary(work / workers.VOCABULARY)
+def _begin(config: DataConfig, work: epath.Path, progress: Progress) -> None:
+    """Finds the chosen documents and the vocabulary, from which all later work begins, unless an earlier call did."""
+    if (work / workers.VOCABULARY).exists():
+        return
+    found = (sources.at_hand(source, work / f"source-{n}", progress) for n, source in enumerate(config.named_sources))
+    config = dataclasses.replace(config, sources=tuple(found), mixing=())
+    tokenizer = _given_tokenizer(config)
+    corpus = overlap.audited(survey_for_training(config, progress), progress)
+    tokenizer = tokenizer or _trained(config, corpus, progress)
+    counts = _word_counts(corpus, progress)
+    ranks, terms = lexicon.rank(counts), lexicon.domain_terms(counts)
+    vocabulary = Vocabulary(tokenizer, np.zeros(tokenizer.vocab_size, np.int64), ranks, terms, corpus.domains)
+    workers.leave(work, corpus, vocabulary, config.labels, config.label_modules)
 
 
-def _keep(corpus: Corpus, vocabulary: Vocabulary, work: epath.Path) -> None:
-    once(work / workers.CORPUS, lambda path: corpus_file.save(corpus, path))
-    once(work / workers.VOCABULARY, lambda path: save_vocabulary(vocabulary, path))
+def _word_counts(corpus: Corpus, progress: Progress) -> dict[str, collections.Counter]:
+    """How often every word stands in the training text of every domain."""
+    counts = collections.defaultdict(collections.Counter)
+    with progress("counting words", corpus.bytes("train")) as advance:
+        for entry, document in corpus.documents(corpus.within("train")):
+            counts[entry.domain].update(lexicon.count([document.text]))
+            advance(entry.bytes)
+    return counts
 
 
-def _encode(
-    corpus: Corpus, vocabulary: Vocabulary, work: epath.Path, part: int, parts: int, progress: Progress
-) -> Chunks:
-    chunks = Chunks(corpus, work / workers.CHUNKS)
-    with progress("encoding", chunks.bytes(chunks.missing(part, parts))) as advance:
-        workers.encode(chunks, vocabulary, work, part, parts, advance)
-    return chunks
+Found = tuple[Corpus, Vocabulary, tuple[Chunks, ...]]
+"""The chosen documents, the vocabulary, and the chunks of both sides."""
+
+
+def _encode(work: epath.Path, part: int, parts: int, progress: Progress) -> Found:
+    """Makes what is missing of a part of all chunks."""
+    corpus, vocabulary, found = workers.find(work)
+    for chunks in found:
+        title = {"train": "encoding", "held_out": "encoding and labelling held-out text"}[chunks.side.name]
+        with progress(title, chunks.bytes(chunks.missing(part, parts))) as advance:
+            workers.encode(chunks, vocabulary, work, part, parts, advance)
+    return corpus, vocabulary, found
 
 
 def _build(
-    corpus: Corpus,
-    vocabulary: Vocabulary,
     named: tuple[Source, ...],
     row_length: int,
     seed: int | None,
@@ -146,30 +156,37 @@ def _build(
     progress: Progress,
 ) -> None:
     """Encodes, packs and writes every split, then the vocabulary, then the manifest; `named`: the sources as asked."""
-    tokenizer, work = vocabulary.tokenizer, directory / WORK
-    encoded = join(_encode(corpus, vocabulary, work, 0, 1, progress), work / "tokens")
+    work = directory / WORK
+    corpus, vocabulary, found = _encode(work, 0, 1, progress)
+    encoded = [join(chunks, work / f"tokens-{chunks.side.name}") for chunks in found]
     domains = (*vocabulary.domains, *(name for name in corpus.domains if name not in vocabulary.domains))
-    writer = RowWriter(encoded, named, tokenizer, domains, row_length, directory)
-    written = {
-        split: writer.write(split, seed=seed, progress=progress)
-        for split in sorted({entry.split for entry in encoded.entries})
-    }
+    written = {}
+    for part in encoded:
+        writer = RowWriter(part, corpus, named, vocabulary.tokenizer, domains, row_length, directory)
+        for split in sorted({entry.split for entry in part.entries}):
+            written[split] = writer.write(split, seed=seed, progress=progress)
     _, counts_V = written.get("train", (None, vocabulary.counts_V))
     files = save_vocabulary(dataclasses.replace(vocabulary, counts_V=counts_V, domains=domains), directory)
     manifest = Manifest(
         row_length=row_length,
-        columns=writer.columns,
         domains=domains,
-        splits={split: record for split, (record, _) in written.items()},
-        drops=encoded.account,
+        splits={split: written[split][0] for split in sorted(written)},
+        labels=_descriptions(found),
+        drops=documents.merged(corpus.account, *(part.account for part in encoded)),
         sources=named,
         recipe=recipe,
-        tokenizer_sha256=tokenizer.sha256,
+        tokenizer_sha256=vocabulary.tokenizer.sha256,
         files=files,
         duplicates=corpus.duplicates,
         overlap=corpus.overlap,
     )
     manifests.save(manifest, directory)
+
+
+def _descriptions(found: Sequence[Chunks]) -> dict[str, dict]:
+    """Name -> question and labels of every family that has a column."""
+    named = {family.name: family for chunks in found for family in chunks.side.families}
+    return {name: {"question": known.question, "labels": dict(known.labels)} for name, known in named.items()}
 
 
 def _given_tokenizer(config: DataConfig) -> Tokenizer | None:

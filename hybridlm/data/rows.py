@@ -22,9 +22,9 @@ class Rows:
         shards = manifest.splits[split].shards
         self.ranges = manifest.splits[split].ranges
         self.row_length = manifest.row_length
-        self.names = tuple(manifest.columns)
+        self.names = tuple(manifest.splits[split].columns)
         self._tokenizer = tokenizer
-        self._record = manifest.record
+        self._record = manifest.record(split)
         self._readers = [ShardReader(directory / shard.file, shard, self._record) for shard in shards]
         self._begins = np.cumsum([0] + [shard.rows for shard in shards])
 

@@ -1,22 +1,26 @@
 """Several processes of this machine that share the encoding of a corpus; each reads the sources for itself.
 
-python -m hybridlm.data.workers WORK PART PARTS         encodes every PARTS-th chunk of the preparation in WORK
+python -m hybridlm.data.workers WORK SIDE PART PARTS    encodes every PARTS-th chunk of one side of what WORK prepares
 """
 
 import contextlib
+import importlib
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from etils import epath
 
-from hybridlm.data import corpus_file
+from hybridlm.data import corpus_file, encoding
+from hybridlm.data.corpus import Corpus
+from hybridlm.data.directories import once
 from hybridlm.data.encoding import Chunks
-from hybridlm.data.vocabulary import Vocabulary, load_vocabulary
+from hybridlm.data.vocabulary import Vocabulary, load_vocabulary, save_vocabulary
 
-CORPUS, VOCABULARY, CHUNKS = "corpus.parquet", "vocabulary", "chunks"
+CORPUS, VOCABULARY, LABELS, CHUNKS = "corpus.parquet", "vocabulary", "labels.json", "chunks"
 """What a preparation leaves in its working directory for whoever encodes."""
 
 LEAST_CHUNKS, MOST_PROCESSES = 4, 32
@@ -24,6 +28,23 @@ LEAST_CHUNKS, MOST_PROCESSES = 4, 32
 
 SECONDS = 0.2
 """Between two looks at what the workers have finished."""
+
+
+def leave(work: epath.Path, corpus: Corpus, vocabulary: Vocabulary, labels: Sequence[str], modules: Sequence[str]):
+    """Writes down all that encoding takes, once."""
+    once(work / CORPUS, lambda path: corpus_file.save(corpus, path))
+    once(work / LABELS, lambda path: path.write_text(json.dumps({"labels": labels, "modules": modules})))
+    once(work / VOCABULARY, lambda path: save_vocabulary(vocabulary, path))
+
+
+def find(work: epath.Path) -> tuple[Corpus, Vocabulary, tuple[Chunks, ...]]:
+    """What `leave` wrote, and the chunks of both sides."""
+    corpus, vocabulary = corpus_file.load(work / CORPUS), load_vocabulary(work / VOCABULARY)
+    asked = json.loads((work / LABELS).read_text())
+    for module in asked["modules"]:
+        importlib.import_module(module)
+    sides = encoding.sides(corpus, vocabulary, asked["labels"])
+    return corpus, vocabulary, tuple(Chunks(corpus, side, work / CHUNKS) for side in sides)
 
 
 def encode(chunks: Chunks, vocabulary: Vocabulary, work: epath.Path, part: int, parts: int, advance) -> None:
@@ -34,7 +55,7 @@ def encode(chunks: Chunks, vocabulary: Vocabulary, work: epath.Path, part: int, 
         chunks.make(missing, vocabulary, advance)
         return
     places = [(part + parts * worker, parts * processes) for worker in range(processes)]
-    with started([[str(work), *map(str, place)] for place in places]) as workers:
+    with started([[str(work), chunks.side.name, *map(str, place)] for place in places]) as workers:
         wait(workers, chunks, missing, advance)
 
 
@@ -71,12 +92,11 @@ def wait(workers: list[subprocess.Popen], chunks: Chunks, missing: list[int], ad
         time.sleep(SECONDS)
 
 
-def main(work: str, part: str, parts: str) -> None:
+def main(work: str, side: str, part: str, parts: str) -> None:
     """One worker."""
-    directory = epath.Path(work)
-    chunks = Chunks(corpus_file.load(directory / CORPUS), directory / CHUNKS)
-    missing = chunks.missing(int(part), int(parts))
-    chunks.make(missing, load_vocabulary(directory / VOCABULARY), lambda done: None)
+    _, vocabulary, found = find(epath.Path(work))
+    (chunks,) = (chunks for chunks in found if chunks.side.name == side)
+    chunks.make(chunks.missing(int(part), int(parts)), vocabulary, lambda done: None)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from etils import epath
 
 from hybridlm.config.sources import Source
 from hybridlm.data import packing, shards
+from hybridlm.data.corpus import Corpus
 from hybridlm.data.encoding import Encoded
 from hybridlm.data.manifest import Portion, Split, record_dtype
 from hybridlm.data.packing import Pieces
@@ -25,6 +26,7 @@ class RowWriter:
     """Writes rows of `row_length` tokens into `directory`; the column `language` counts in `domains`."""
 
     encoded: Encoded
+    corpus: Corpus
     sources: tuple[Source, ...]
     tokenizer: Tokenizer
     domains: tuple[str, ...]
@@ -45,7 +47,7 @@ class RowWriter:
                 files += len(written)
         counts_V[self.tokenizer.pad] = 0
         groups = len({self.encoded.entries[n].group for n in chosen})
-        return Split(groups=groups, portions=tuple(portions)), counts_V
+        return Split(groups=groups, columns=self.columns, portions=tuple(portions)), counts_V
 
     def _write(
         self, split: str, number: int, pieces: Pieces, order: np.ndarray, counts_V: np.ndarray, advance
@@ -63,14 +65,20 @@ class RowWriter:
     def columns(self) -> dict[str, str]:
         """Name -> dtype of every column, each as narrow as its values allow."""
         largest = {"segment_ids": self.row_length, "positions": self.row_length}
-        largest |= {name: int(values.max()) for name, values in self._per_document.items()}
+        # of the whole corpus, so that these columns are alike in all splits
+        largest |= {"document": self.corpus.entries[-1].place, "group": len(self._group_ids) - 1}
+        largest |= {"language": len(self.domains) - 1}
         narrow = {name: np.min_scalar_type(value).name for name, value in largest.items()}
         return {name: column.dtype.name for name, column in self.encoded.per_token.items()} | narrow
 
     @functools.cached_property
+    def _group_ids(self) -> dict[str, int]:
+        groups = dict.fromkeys(entry.group for entry in self.corpus.entries)
+        return {group: number for number, group in enumerate(groups)}
+
+    @functools.cached_property
     def _per_document(self) -> dict[str, np.ndarray]:
-        entries = self.encoded.entries
-        group_ids = {group: number for number, group in enumerate(dict.fromkeys(entry.group for entry in entries))}
+        entries, group_ids = self.encoded.entries, self._group_ids
         return {
             "document": np.array([entry.place for entry in entries]),
             "group": np.array([group_ids[entry.group] for entry in entries]),

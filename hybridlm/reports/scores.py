@@ -6,7 +6,7 @@ column. Kinds are kept apart all the way: nothing here or above it ever averages
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -104,6 +104,17 @@ class Scores:
                 (ALL, ALL, name) in places,
                 f"column {name!r} has no row for all its tokens; add one with family and label {ALL!r}.",
             )
+
+
+def of_families(scores: Scores, families: Sequence[str]) -> Scores:
+    """The record with the rows of these families and of all tokens together; of all families if none is named."""
+    if not families:
+        return scores
+    return dataclasses.replace(
+        scores,
+        rows=tuple(row for row in scores.rows if row.family in (ALL, *families)),
+        families={name: scores.families[name] for name in families if name in scores.families},
+    )
 
 
 def save(scores: Scores, path: epath.PathLike) -> None:

@@ -133,7 +133,7 @@ def scorer(
 def _score(
     task: Task, config: EvaluationConfig, also: Mask | None, params: Any, batch: Batch, tables: Tables, number: Array
 ):
-    labels_MBT = tasks.labels(tables, batch["tokens"], {n: batch[n] for n in tasks.LABEL_COLUMNS if n in batch})
+    labels_MBT = tasks.labels(tables, batch["tokens"], {name: batch[name] for name in tables.columns})
     results = {}
     for name, reading in config.readings.items():
         # a reading's noise depends on its name, so that adding another one changes nothing

@@ -49,11 +49,11 @@ def evaluate(
     must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": beside.model.dtype}
     read_data = {"data": prepared.manifest.fingerprint}
     check_fingerprints(metadata["fingerprints"], must_agree if data else must_agree | read_data, step=step)
-    task = task_of(experiment, prepared.vocabulary)
+    rows, config = prepared.rows(split), experiment.evaluation
+    task = task_of(experiment, prepared.vocabulary, rows.names)
     mesh = meshes.make(experiment.mesh)
     shapes = tasks.abstract_params(task)
     params = checkpoints.restore_params(step, placement.abstract(shapes, shardings(shapes, mesh)))
-    rows, config = prepared.rows(split), experiment.evaluation
     with progress("reading", batch_count(rows, config)) as bar:
         found = read(
             task,

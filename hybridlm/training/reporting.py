@@ -17,7 +17,7 @@ from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.models import size
 from hybridlm.reports import curves, export, html, terminal
 from hybridlm.reports.sample import Sample
-from hybridlm.reports.scores import Column, Row, Scores, save
+from hybridlm.reports.scores import Column, Row, Scores, of_families, save
 from hybridlm.statistics.intervals import means
 from hybridlm.training import environment
 from hybridlm.training import evaluation as evaluations
@@ -62,14 +62,15 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
     export.export(scores, directory / "scores.csv")
     tokens = token_table(facts.task, found)
     (directory / "tokens.parquet").write_bytes(tokens.to_parquet(index=False))
+    shown = of_families(scores, facts.experiment.evaluation.families)
     html.write(
-        scores,
+        shown,
         curves.read(metrics) if metrics.exists() else None,
         directory / "report.html",
         masks=masks(facts.experiment, facts.task, facts.row),
-        samples=_samples(facts, scores.columns, tokens),
+        samples=_samples(facts, shown.columns, tokens),
     )
-    terminal.show(scores)
+    terminal.show(shown)
     print(f"\nreport: {directory / 'report.html'}")
 
 
@@ -182,7 +183,7 @@ def of_session(session: Session, state: TrainState) -> Facts:
     """The facts of a run that has just been trained."""
     return Facts(
         experiment=session.experiment,
-        task=session.task,
+        task=session.reader,
         tokenizer=session.vocabulary.tokenizer,
         split=session.experiment.evaluation.split,
         step=int(state.step),

@@ -66,7 +66,7 @@ def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluat
                 raise loop.Preempted(f"stopped while reading held-out text; step {int(state.step)} is saved.")
 
         return evaluate(
-            session.task,
+            session.reader,
             config,
             session.score,
             state.params,

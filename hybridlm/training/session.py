@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -38,7 +39,8 @@ from hybridlm.training.task import Task
 @dataclasses.dataclass(frozen=True)
 class Session:
     """Attributes:
-    task, mesh, where (shardings of the state), take_step (state, batch, tables) -> state.
+    task: with the labels of training rows. reader: the same with those of held-out rows.
+    mesh, where (shardings of the state), take_step (state, batch, tables) -> state.
     score: the `evaluation.scorer` of the run. place puts a process's own rows on the mesh, spread those all hold.
     stream: training batches. held_out: rows of the evaluation split.
     vocabulary. checkpoints, and metadata: what every checkpoint says of itself.
@@ -47,6 +49,7 @@ class Session:
     experiment: Experiment
     directory: epath.Path
     task: Task
+    reader: Task
     mesh: Mesh
     where: TrainState
     take_step: Callable
@@ -72,7 +75,9 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         "since each puts rows of its own on its own devices.",
     )
     prepared = _prepared(experiment, directory)
-    task = task_of(experiment, prepared.vocabulary)
+    held_out = prepared.rows(experiment.evaluation.split)
+    task = task_of(experiment, prepared.vocabulary, prepared.rows("train").names)
+    reader = task_of(experiment, prepared.vocabulary, held_out.names)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, task, optimizer)
     where = placement.of_state(jax.eval_shape(new_state), mesh)
@@ -81,14 +86,15 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         experiment=experiment,
         directory=directory,
         task=task,
+        reader=reader,
         mesh=mesh,
         where=where,
         take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
-        score=scorer(task, experiment.evaluation, experiment.mask, placement.replicated(mesh)),
+        score=scorer(reader, experiment.evaluation, experiment.mask, placement.replicated(mesh)),
         place=placement.placer(mesh),
         spread=placement.spreader(mesh),
         stream=_stream(experiment, prepared),
-        held_out=prepared.rows(experiment.evaluation.split),
+        held_out=held_out,
         vocabulary=prepared.vocabulary,
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
         metadata=_metadata(experiment, prepared),
@@ -97,27 +103,28 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
 
 def check(session: Session) -> None:
     """Traces a step and every reading, so that a mask or kernel that cannot be is refused before any work."""
-    columns = session.held_out.read([0])
+    train, held_out, length = session.stream.rows, session.held_out, session.held_out.row_length
     names = set(session.experiment.evaluation.readings) & {
         *PLACES,
         UNIGRAM,
-        *(f.name for f in session.task.tables.families),
+        *(f.name for f in session.reader.tables.families),
     }
     require(
         not names,
         f"evaluation.readings has {', '.join(sorted(names))}, which name other columns of the report; rename them.",
     )
 
-    def rows(count: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return {name: jax.ShapeDtypeStruct((count, column.shape[1]), np.int32) for name, column in columns.items()}
+    def rows(names: Sequence[str], count: int) -> dict[str, jax.ShapeDtypeStruct]:
+        return {name: jax.ShapeDtypeStruct((count, length), np.int32) for name in names}
 
     experiment, new_state = session.experiment, functools.partial(_new_state, session.experiment, session.task)
     state = jax.eval_shape(
         functools.partial(new_state, optimizers.make(experiment.optimizer, experiment.training.steps))
     )
     try:
-        jax.eval_shape(session.take_step, state, rows(experiment.training.batch_rows), session.task.tables)
-        jax.eval_shape(session.score, state.params, rows(experiment.evaluation.batch_rows), session.task.tables, 0)
+        jax.eval_shape(session.take_step, state, rows(train.names, experiment.training.batch_rows), session.task.tables)
+        batch = rows(held_out.names, experiment.evaluation.batch_rows)
+        jax.eval_shape(session.score, state.params, batch, session.reader.tables, 0)
     except ValueError as error:
         raise ConfigError(f"this config cannot be run: {error}") from error
 
@@ -154,11 +161,13 @@ def _prepared(experiment: Experiment, directory: epath.Path) -> Prepared:
     return prepared or prepare(experiment.data, where)
 
 
-def task_of(experiment: Experiment, vocabulary: Vocabulary) -> Task:
-    """The task of an experiment on prepared text."""
+def task_of(experiment: Experiment, vocabulary: Vocabulary, columns: Sequence[str] = ()) -> Task:
+    """The task of an experiment on prepared text with these columns."""
+    for module in experiment.data.label_modules:
+        importlib.import_module(module)
     tokenizer = vocabulary.tokenizer
     special = {name: getattr(tokenizer, name) for name in ("pad", "bos", "eos", "mask")}
-    return tasks.make(experiment, tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains)
+    return tasks.make(experiment, tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains, columns)
 
 
 def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:

@@ -66,7 +66,7 @@ def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: Lo
         nll_BT = jnp.where(weight_BT != 0, nll_BT, 0)
         loss, nll_BT = jnp.sum(weight_BT * nll_BT), jax.lax.stop_gradient(nll_BT)
     if experiment.training.categories:
-        labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch))
+        labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch, tables.columns))
     else:
         labels_MBT = jnp.zeros_like(inputs.targets_BT)[None]
     is_counted_BT = inputs.target_index_BT >= 0

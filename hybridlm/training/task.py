@@ -1,7 +1,7 @@
 """What training and evaluation share: the network with its attention and head, the ids, and the labels of tokens."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,9 +19,6 @@ from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.models import decoder
 from hybridlm.objectives.text import Ids
 from hybridlm.scoring.unigram import log_unigram, unigram_nll
-
-LABEL_COLUMNS = ("word_band", "language")
-"""Columns of a batch that label families read, where the rows have them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +47,11 @@ def make(
     counts_V: Int[np.ndarray, "V"],
     special: Mapping[str, int],
     domains: Sequence[str] = (),
+    columns: Collection[str] = ("word_band", "language"),
 ) -> Task:
     """The task of an experiment on a vocabulary, given as the bytes and the training count of every id, the ids of
-    "pad", "bos", "eos" and "mask", and the names of domains. Refused where the model's vocabulary is another one."""
+    "pad", "bos", "eos" and "mask", the names of domains, and the columns of its rows. Refused where the model's
+    vocabulary is another one."""
     size, model = len(token_bytes), experiment.model
     require(
         model.vocab_size in (0, size),
@@ -62,7 +61,7 @@ def make(
     # a vocabulary may open and end its texts with one token, and the end is predicted
     never = tuple(sorted({special["pad"], special["bos"], special["mask"]} - {special["eos"]}))
     predictable = np.setdiff1d(np.arange(size), never)
-    columns = LABEL_COLUMNS if domains else ("word_band",)
+    columns = columns if domains else set(columns) - {"language"}
     return Task(
         model=model,
         vocab_size=size,
@@ -123,10 +122,12 @@ def label_names(tables: Tables) -> tuple[tuple[str, str], ...]:
     return (("all", "all"), *tables.names)
 
 
-def target_columns(inputs: LossInputs, columns: dict[str, Int[Array, "R S"]]) -> dict[str, Int[Array, "B T"]]:
-    """Columns of the text, gathered to where each target is predicted."""
+def target_columns(
+    inputs: LossInputs, columns: dict[str, Int[Array, "R S"]], names: Sequence[str]
+) -> dict[str, Int[Array, "B T"]]:
+    """The named columns of the text, gathered to where each target is predicted."""
     place = jnp.maximum(inputs.target_index_BT, 0)
-    return {name: columns[name].reshape(-1)[place] for name in LABEL_COLUMNS if name in columns}
+    return {name: columns[name].reshape(-1)[place] for name in names}
 
 
 def abstract_params(task: Task) -> Any:

@@ -3,23 +3,10 @@ import types
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hybridlm.categories import lexicon, words
+from hybridlm.categories import lexicon
 from hybridlm.categories.closed_class import CLASSES, class_of
 from hybridlm.config.errors import ConfigError
-from hybridlm.data import words as words_of_rows
-
-
-@settings(max_examples=60)
-@given(st.lists(st.text("abE'’éß漢😀İ .7\n", max_size=30), max_size=4))
-def test_words_and_ranks_are_those_of_rows_prepared_before(texts):
-    for text in texts:
-        found = words.find(text)
-        assert [found.distinct[n] for n in found.number_J] == words_of_rows.words(text)
-        assert list(found.distinct) == list(dict.fromkeys(words_of_rows.words(text)))
-    assert lexicon.rank({"a": lexicon.count(texts[:2]), "b": lexicon.count(texts[2:])}) == words_of_rows.rank(texts)
 
 
 def test_terms_are_words_of_one_domain_and_common_words_are_not():

@@ -11,7 +11,6 @@ from hybridlm.categories import alignment, bigrams, positions
 from hybridlm.categories.compiler import LabelSet, compile_document
 from hybridlm.categories.lexicon import Lexicon
 from hybridlm.categories.positions import POSITIONS, part_of_speech
-from hybridlm.data import words as words_of_rows
 
 RANKS = {"the": 0, "common": 999, "known": 1_000, "scarce": 10_000, "hapax": 50_000}
 TERMS = {"biomedical": frozenset({"enzyme"}), "prose": frozenset({"parlour"})}
@@ -308,17 +307,6 @@ def test_labels_of_bytes_do_not_depend_on_the_cut(drawn, domain):
     for name in (family.name for family in POSITIONS if family.rule != "token"):
         for label, begin, end in zip(labels[name].tolist(), [0, *ends[:-1].tolist()], ends.tolist()):
             assert label in of_bytes[name][begin:end] or begin == end, name
-
-
-@settings(max_examples=60)
-@given(tokenised())
-def test_word_bands_are_those_of_rows_prepared_before(drawn):
-    text, ids, ends = drawn
-    ranks = {word: 900 * place for place, word in enumerate(words_of_rows.words(text)[::2])}
-    family = next(family for family in POSITIONS if family.name == "word_band")
-    labels = compile_document((family,), text, ids, ends, lexicon=Lexicon(ranks=ranks))["word_band"]
-    assert labels.tolist() == words_of_rows.bands(text, ends, ranks).tolist()
-    assert tuple(family.labels) == words_of_rows.LABELS
 
 
 def test_quirk_brackets_of_json_that_are_one_token_for_pygments_are_two_here():

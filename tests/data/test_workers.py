@@ -9,7 +9,7 @@ from etils import epath
 from hybridlm.config.errors import ConfigError
 from hybridlm.data import encoding, workers
 from hybridlm.data.corpus import survey_for_training
-from hybridlm.data.encoding import Chunks
+from hybridlm.data.encoding import Chunks, Side
 from hybridlm.data.prepare import prepare, prepare_part
 from hybridlm.data.progress import silent
 
@@ -43,11 +43,11 @@ def test_processes_share_the_work_and_give_the_same_rows(prepared, config, tmp_p
     prepare_part(config, tmp_path / "data", 0, 1, progress=silent)
     work = epath.Path(tmp_path) / "data.partial" / "work"
     (work / workers.CHUNKS).rmtree()
-    chunks = Chunks(workers.corpus_file.load(work / workers.CORPUS), work / workers.CHUNKS)
+    chunks = workers.find(work)[2][0]
     passed = []
-    with workers.started([[str(work), str(part), "2"] for part in range(2)]) as running:
+    with workers.started([[str(work), "train", str(part), "2"] for part in range(2)]) as running:
         workers.wait(running, chunks, chunks.missing(), passed.append)
-    assert sum(passed) == chunks.corpus.bytes() and not chunks.missing()
+    assert sum(passed) == chunks.bytes(chunks.numbers) and not chunks.missing()
     prepare(config, tmp_path / "data", progress=silent)
     assert shard_bytes(tmp_path / "data") == shard_bytes(prepared.directory)
 
@@ -68,7 +68,7 @@ def test_a_kill_loses_no_chunk_that_was_finished(prepared, config, tmp_path, mon
         "hybridlm.data.prepare.survey_for_training", lambda *_: pytest.fail("the corpus was surveyed before")
     )
     prepare(config, tmp_path / "data", progress=silent)
-    chunks = len(np.unique([call[0][0].id for call in calls]))
+    chunks = len(np.unique([call[0][0][1].id for call in calls]))
     assert len(calls) == chunks + 1, "only the chunk in which it was killed was made twice"
     assert shard_bytes(tmp_path / "data") == shard_bytes(prepared.directory)
 
@@ -80,10 +80,11 @@ def test_another_config_begins_anew(config, tmp_path):
 
 
 def test_a_worker_that_fails_says_why(config, tmp_path):
-    chunks = Chunks(survey_for_training(config, silent), epath.Path(tmp_path) / "chunks")
+    corpus = survey_for_training(config, silent)
+    chunks = Chunks(corpus, Side("train", corpus.entries, ()), epath.Path(tmp_path) / "chunks")
     with (
         pytest.raises(OSError, match=r"(?s)a process that encodes text has failed: .*corpus.parquet"),
-        workers.started([[str(tmp_path), "0", "1"]]) as running,
+        workers.started([[str(tmp_path), "train", "0", "1"]]) as running,
     ):
         running[0].wait()
         workers.wait(running, chunks, [0], lambda done: None)

@@ -60,7 +60,7 @@ def test_labels_are_those_of_the_families_behind_all(task, session):
 def test_columns_follow_the_target_to_where_it_is_predicted(task, session):
     batch = {name: jnp.asarray(column) for name, column in session.stream.batch(0).items()}
     inputs = single.build("ar", autoregressive(), from_batch(batch), task.ids, jax.random.key(0))
-    found = tasks.target_columns(inputs, batch)
+    found = tasks.target_columns(inputs, batch, ("word_band", "language"))
     assert set(found) == {"word_band", "language"}
     predicts = np.asarray(inputs.target_index_BT[:, :-1] >= 0)
     for name, column in found.items():
