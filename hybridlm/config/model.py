@@ -24,6 +24,8 @@ class ModelConfig:
         max_positions: size of the learned table.
       qk_norm: "none", "head" (over K, Qwen 3) or "full" (over H·K, OLMo 2).
       tied_head: the head is the embedding. head_bias: a bias on the logits, started at the log unigram in training.
+      final_dense: "none", or the activation of a dense layer of width D between the last layer and the final norm
+        (BERT's prediction head).
       logit_softcap: c of c·tanh(x / c) on the logits; 0 is none.
       time_conditioning: the norms of the layers and the final norm are scaled and shifted by functions of each token's
         noise level, which start at nothing (adaLN, DiT).
@@ -58,6 +60,7 @@ class ModelConfig:
     qk_norm: str = "none"
     tied_head: bool = True
     head_bias: bool = False
+    final_dense: str = "none"
     logit_softcap: float = 0.0
     time_conditioning: bool = False
     dtype: str = "float32"
@@ -76,6 +79,7 @@ class ModelConfig:
         one_of("model.attention_bias", self.attention_bias, ("none", "qkv", "all"))
         one_of("model.positions", self.positions, ("rotary", "learned", "none"))
         one_of("model.qk_norm", self.qk_norm, ("none", "head", "full"))
+        one_of("model.final_dense", self.final_dense, ("none", "gelu", "gelu_tanh", "relu", "relu2"))
         one_of("model.dtype", self.dtype, ("bfloat16", "float32"))
         one_of("model.attention_backend", self.attention_backend, ("auto", "cudnn", "dense"))
         one_of("model.loop", self.loop, ("scan", "unroll"))

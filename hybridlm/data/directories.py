@@ -40,6 +40,10 @@ def whole(directory: epath.Path, *, last: str, recipe: Mapping[str, object]) -> 
     with _beside(directory, json.dumps(recipe, sort_keys=True)) as partial:
         try:
             yield partial
+        except ConfigError:
+            if [path.name for path in (partial / WORK).iterdir()] == [_RECIPE]:
+                partial.rmtree()  # refused before anything was made
+            raise
         except OSError as error:
             if error.errno == errno.ENOSPC or "No space left" in str(error):
                 message = (

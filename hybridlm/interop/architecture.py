@@ -34,6 +34,8 @@ class Architecture:
     window: which earlier tokens its attention leaves out, as a mask; None where it sees all.
     context: the field that holds the longest text.
     prefix: of the tensors' names; networks saved without their head lack it.
+    broadcast: our path -> the tensor whose first row is added to every row of that leaf; it is written as zeros.
+    renamed: names of tensors in older files, as (regular expression, replacement).
     ignored: regular expression of stored constants, and of heads other than the one that predicts tokens.
     """
 
@@ -45,6 +47,8 @@ class Architecture:
     window: Callable[[Fields], Mask | None] = lambda fields: None
     context: str = "max_position_embeddings"
     prefix: str = "model."
+    broadcast: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    renamed: tuple[tuple[str, str], ...] = ()
     ignored: str = r".*rotary_emb\.inv_freq"
 
     @property
@@ -85,9 +89,9 @@ def path_text(path: tuple) -> str:
 
 
 def _lengths(config: ModelConfig, vocab_size: int) -> dict[str, int]:
-    """The length of every letter of a pattern: c is query, key and value heads together."""
+    """The length of every letter of a pattern: c is query, key and value heads together, e a second width."""
     shared_by = config.heads // config.kv_heads
-    letters = {"v": vocab_size, "d": config.width, "f": config.ffn, "p": config.max_positions}
+    letters = {"v": vocab_size, "d": config.width, "e": config.width, "f": config.ffn, "p": config.max_positions}
     return letters | {
         "h": config.heads,
         "j": config.kv_heads,

@@ -120,6 +120,8 @@ def _tensors(
     architecture: Architecture, model: Pretrained, params: Mapping[str, Any]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Their tensors, one of our leaves at a time on the host."""
+    for name in architecture.broadcast.values():
+        yield name, np.zeros((1, model.config.width), np.float32)
     leaves = plan(architecture.table, model.config, model.vocab_size)
     for path, leaf in jax.tree.leaves_with_path(params):
         ours = np.asarray(leaf, np.float32)

@@ -21,7 +21,7 @@ def matched(architecture: Architecture, config: ModelConfig, vocab_size: int, te
     if not any(name.startswith(architecture.prefix) for name in tensors.names):
         leaves = {path: [_bare(tensor, architecture.prefix) for tensor in parts] for path, parts in leaves.items()}
     wanted = {tensor.name: tensor for parts in leaves.values() for tensor in parts}
-    _check_names(architecture, config, leaves, wanted.keys(), tensors)
+    _check_names(architecture, config, leaves, wanted.keys() | set(architecture.broadcast.values()), tensors)
     for name, tensor in wanted.items():
         require(
             tensors.shape(name) == tensor.shape,

@@ -71,11 +71,15 @@ def load_params(
     table = parameters.leaves(model.config, max(rows, model.vocab_size))
     if shardings is None:
         shardings = jax.tree.map(lambda _: jax.sharding.SingleDeviceSharding(jax.devices()[0]), table)
-    with tensor_files.opened(epath.Path(directory)) as tensors:
-        leaves = matched(_architecture(model.architecture), model.config, model.vocab_size, tensors)
+    architecture = _architecture(model.architecture)
+    with tensor_files.opened(epath.Path(directory), architecture.renamed) as tensors:
+        leaves = matched(architecture, model.config, model.vocab_size, tensors)
 
-        def load(path, leaf, sharding):
-            return jax.device_put(_assembled(leaf.shape, leaves[path_text(path)], tensors), sharding)
+        def load(path, entry, sharding):
+            leaf = _assembled(entry.shape, leaves[path_text(path)], tensors)
+            if path_text(path) in architecture.broadcast:
+                leaf += tensors.read(architecture.broadcast[path_text(path)])[0]
+            return jax.device_put(leaf, sharding)
 
         return jax.tree.map_with_path(load, table, shardings)
 

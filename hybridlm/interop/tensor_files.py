@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import ml_dtypes  # noqa: F401  teaches numpy bfloat16, which safetensors asks it for
 import numpy as np
@@ -20,20 +21,26 @@ FLOATS = ("F32", "F16", "BF16")
 SHARD_BYTES = 4 * 10**9
 
 
-class Tensors:
-    """Tensors by name; the files stay open for as long as `opened` lasts."""
+Renamed = Sequence[tuple[str, str]]
+"""(regular expression, replacement): older names of tensors to the current ones."""
 
-    def __init__(self, files: list):
-        self._file_of = {name: file for file in files for name in file.keys()}  # noqa: SIM118  no mapping
+
+class Tensors:
+    """Tensors by their current names; the files stay open for as long as `opened` lasts."""
+
+    def __init__(self, files: list, renamed: Renamed = ()):
+        stored = [(file, name) for file in files for name in file.keys()]  # noqa: SIM118  no mapping
+        self._place_of = {_renamed(name, renamed): (file, name) for file, name in stored}
 
     @property
     def names(self) -> set[str]:
         """All names there are."""
-        return set(self._file_of)
+        return set(self._place_of)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape, from the header; refused where the numbers are no floats."""
-        header = self._file_of[name].get_slice(name)
+        file, stored = self._place_of[name]
+        header = file.get_slice(stored)
         require(
             header.get_dtype() in FLOATS,
             f"tensor {name!r} is stored as {header.get_dtype()}, and only {', '.join(FLOATS)} are read; take weights "
@@ -43,20 +50,21 @@ class Tensors:
 
     def read(self, name: str) -> Float[np.ndarray, "..."]:
         """The numbers, in the precision they are stored in."""
-        return self._file_of[name].get_tensor(name)
+        file, stored = self._place_of[name]
+        return file.get_tensor(stored)
 
 
 @contextlib.contextmanager
-def opened(directory: epath.Path) -> Iterator[Tensors]:
+def opened(directory: epath.Path, renamed: Renamed = ()) -> Iterator[Tensors]:
     """The tensors of the directory's safetensors."""
     require(
         "://" not in str(directory),
         f"{directory} is no local directory, and safetensors are read through memory maps; copy it to a local disk.",
     )
     with contextlib.ExitStack() as stack:
-        tensors = Tensors([stack.enter_context(_open(path)) for path in weight_files(directory)])
-        _check_index(directory, tensors)
-        yield tensors
+        files = [stack.enter_context(_open(path)) for path in weight_files(directory)]
+        _check_index(directory, files)
+        yield Tensors(files, renamed)
 
 
 def weight_files(directory: epath.Path) -> list[epath.Path]:
@@ -129,10 +137,17 @@ def _index(directory):
         raise ConfigError(f"{directory / INDEX} is damaged ({error!r}); fetch it again.") from error
 
 
-def _check_index(directory, tensors):
-    named = set(_index(directory)) if (directory / INDEX).exists() else tensors.names
+def _check_index(directory, files):
+    stored = {name for file in files for name in file.keys()}  # noqa: SIM118  no mapping
+    named = set(_index(directory)) if (directory / INDEX).exists() else stored
     require(
-        named == tensors.names,
-        f"{directory / INDEX} and the files it names disagree about {sorted(named ^ tensors.names)[:5]}; fetch all of "
-        "them again.",
+        named == stored,
+        f"{directory / INDEX} and the files it names disagree about {sorted(named ^ stored)[:5]}; fetch all of them "
+        "again.",
     )
+
+
+def _renamed(name, renamed):
+    for old, new in renamed:
+        name = re.sub(old, new, name)
+    return name

@@ -17,7 +17,7 @@ from hybridlm.config.model import ModelConfig
 from hybridlm.facts.head import Head
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.models import time
-from hybridlm.models.layer import Constrain, Mix, Shared, layer
+from hybridlm.models.layer import ACTIVATIONS, Constrain, Mix, Shared, layer
 from hybridlm.models.norms import norm
 from hybridlm.models.parameters import Leaf, leaves
 from hybridlm.models.rotary import rotation
@@ -70,6 +70,8 @@ class Decoder(nn.Module):
         h_BTD = constrain(h_BTD, ("batch", "token", "model"))
         step = functools.partial(layer, config, shared)
         h_BTD, state = over_layers(step, params["layers"], h_BTD, state, loop=config.loop, remat=config.remat)
+        if config.final_dense != "none":
+            h_BTD = _dense(config, params["final_dense"], h_BTD)
         if config.final_norm:
             h_BTD = norm(config, params["final_norm"], h_BTD, shared.time_BTE)
         return h_BTD, state
@@ -89,6 +91,11 @@ def _embed(config, params, tokens_BT, facts):
     if "norm" in params:
         h_BTD = norm(config, params["norm"], h_BTD)
     return h_BTD.astype(config.dtype)
+
+
+def _dense(config, params, h_BTD):
+    kernel_DD, bias_D = (params[name].astype(h_BTD.dtype) for name in ("dense", "dense_bias"))
+    return ACTIVATIONS[config.final_dense](h_BTD @ kernel_DD + bias_D)
 
 
 def _rows(table_VD, ids_BT):

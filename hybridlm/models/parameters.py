@@ -35,6 +35,9 @@ def leaves(config: ModelConfig, vocab_size: int) -> dict:
     """The nested table of leaves; its paths are those of the checkpoint."""
     rows = config.padded_vocab(vocab_size)
     tree = {"embedding": _embedding(config, rows), "layers": _stacked(config.layers, _layer(config))}
+    if config.final_dense != "none":
+        dense = Leaf((config.width, config.width), config.init_std)
+        tree["final_dense"] = {"dense": dense, "dense_bias": Leaf((config.width,))}
     if config.final_norm:
         tree["final_norm"] = _norm(config)
     if config.time_conditioning:

@@ -8,7 +8,7 @@ import jax
 from hybridlm.config.model import ModelConfig
 from hybridlm.models.parameters import leaves
 
-PRODUCTS = ("qkv", "out", "up", "down", "time", "first", "second")
+PRODUCTS = ("qkv", "out", "up", "down", "time", "first", "second", "dense")
 """Names of the leaves that multiply every token, the head aside."""
 
 

@@ -33,11 +33,12 @@ RULES: Rules = (
     ("layers/ffn/up", P(None, "fsdp", None, "tensor")),
     ("layers/ffn/up_bias", P(None, None, "tensor")),
     ("layers/ffn/down", P(None, "tensor", "fsdp")),
+    ("final_dense/dense", P("fsdp", None)),
     ("layers/.*_norm/time", P(None, None, None, "fsdp")),
     ("final_norm/time", P(None, None, "fsdp")),
     # What is left is small and read by every device: norms, biases of the residual stream, the time features' MLP.
     (".*norm(/scale|/bias)?", P()),
-    ("layers/.*_bias", P()),
+    ("(layers|final_dense)/.*_bias", P()),
     ("time/(first|second)(_bias)?", P()),
 )
 """(regular expression, spec): the first expression that matches the end of a path, from a component on, decides."""

@@ -60,6 +60,15 @@ def test_what_an_error_leaves_is_there_for_the_same_recipe_alone(tmp_path):
     assert content(target) == FILES
 
 
+def test_what_is_refused_before_anything_is_made_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(ConfigError, match="no"),
+        directories.whole(epath.Path(tmp_path) / "data", last="last.json", recipe=RECIPE),
+    ):
+        raise ConfigError("no")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_in_a_bucket_an_error_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(directories, "is_local", lambda path: False)
     with pytest.raises(KeyboardInterrupt):

@@ -86,6 +86,9 @@ SMALL = {
     "Olmo2ForCausalLM": ModelConfig(**GROUPS, qk_norm="full", norm_placement="output"),
     "GPT2LMHeadModel": PLAIN,
     "GPTNeoXForCausalLM": ModelConfig(**EACH, parallel_residual=True, activation="gelu", tied_head=False),
+    "BertForMaskedLM": dataclasses.replace(
+        PLAIN, norm_placement="post", embedding_norm=True, head_bias=True, final_dense="gelu"
+    ),
     "LLaDAModelLM": ModelConfig(**GROUPS),
     "DreamModel": ModelConfig(**GROUPS, attention_bias="qkv"),
 }

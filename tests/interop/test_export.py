@@ -52,7 +52,7 @@ def test_tensors_and_fields_are_those_that_transformers_wrote(name, tmp_path):
         assert expected.get(field) in (fields[field], None), field
 
 
-@pytest.mark.parametrize("name", ["llama_sharded", "gpt2", "neox"])
+@pytest.mark.parametrize("name", ["llama_sharded", "gpt2", "neox", "bert"])
 def test_what_is_written_reads_back_bit_by_bit(name, tmp_path):
     model, params = interop.load_pretrained(FIXTURES / name)
     params = jax.tree.map(lambda x: x * np.float32(1.1), params)  # no longer exact in half precision

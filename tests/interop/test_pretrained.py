@@ -15,7 +15,19 @@ from hybridlm.config.objective import autoregressive, masked_diffusion
 from hybridlm.sharding import rules
 from tests.interop.networks import FIXTURES, answers, logits
 
-NETWORKS = ["llama", "llama_sharded", "qwen2", "qwen3", "olmo2", "gpt2", "neox", "neox_serial", "llada", "dream"]
+NETWORKS = [
+    "llama",
+    "llama_sharded",
+    "qwen2",
+    "qwen3",
+    "olmo2",
+    "gpt2",
+    "neox",
+    "neox_serial",
+    "bert",
+    "llada",
+    "dream",
+]
 
 
 @pytest.fixture
@@ -82,6 +94,20 @@ def test_networks_saved_without_their_head_and_with_constants_of_old(copy):
     bare = {"h.0.attn.bias": np.ones((1, 1, 12, 12), np.float32)}
     edit_weights(directory, lambda all: bare | {name.removeprefix("transformer."): all[name] for name in all})
     assert_equal(interop.load_pretrained(directory)[1], interop.load_pretrained(FIXTURES / "gpt2")[1])
+
+
+def test_bert_under_its_first_names_and_with_its_other_heads(copy):
+    directory = copy("bert")
+    others = {
+        "bert.pooler.dense.weight": np.ones((16, 16), np.float32),
+        "cls.seq_relationship.bias": np.ones(2, np.float32),
+    }
+
+    def first(name):
+        return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+    edit_weights(directory, lambda all: others | {first(name): all[name] for name in all})
+    assert_equal(interop.load_pretrained(directory)[1], interop.load_pretrained(FIXTURES / "bert")[1])
 
 
 def test_a_tied_head_may_be_stored_once_more(copy):

@@ -29,7 +29,9 @@ def test_flops_of_a_llama_by_hand():
     assert size.flops_per_token(config, 100, 17.5) == 6 * weights + 12 * 3 * 64 * 17.5
 
 
-@pytest.mark.parametrize("switches", [{}, {"activation": "gelu", "tied_head": False, "time_conditioning": True}])
+@pytest.mark.parametrize(
+    "switches", [{}, {"activation": "gelu", "tied_head": False, "time_conditioning": True, "final_dense": "gelu"}]
+)
 def test_flops_agree_with_the_count_of_xla(switches):
     config, length = ModelConfig(width=256, heads=4, kv_heads=2, ffn=704, **switches), 128
 

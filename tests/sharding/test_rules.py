@@ -26,6 +26,7 @@ EVERY_SWITCH = ModelConfig(
     tied_head=False,
     head_bias=True,
     time_conditioning=True,
+    final_dense="gelu",
 )
 
 PICTURE = """
@@ -33,6 +34,8 @@ embedding/norm/bias              replicated
 embedding/norm/scale             replicated
 embedding/positions              - fsdp
 embedding/tokens                 tensor fsdp
+final_dense/dense                fsdp -
+final_dense/dense_bias           replicated
 final_norm/bias                  replicated
 final_norm/scale                 replicated
 final_norm/time                  - - fsdp
