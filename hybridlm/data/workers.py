@@ -23,7 +23,7 @@ from hybridlm.data.vocabulary import Vocabulary, load_vocabulary, save_vocabular
 CORPUS, VOCABULARY, LABELS, CHUNKS = "corpus.parquet", "vocabulary", "labels.json", "chunks"
 """What a preparation leaves in its working directory for whoever encodes."""
 
-LEAST_CHUNKS, MOST_PROCESSES = 4, 32
+LEAST_CHUNKS, MOST_PROCESSES = 2, 32
 """Fewer chunks are made sooner than a process is started; more processes would mostly read what is not theirs."""
 
 SECONDS = 0.2
