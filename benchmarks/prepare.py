@@ -45,6 +45,7 @@ def timed(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 def opponent(prepared: Prepared, text: Source) -> None:
     """The library alone on the same text."""
     backend = tokenizers.Tokenizer.from_str(prepared.tokenizer.content.decode())
+    backend.encode_special_tokens = True
     found = (document.text for document in sources.read(text, AuditConfig()) if hasattr(document, "text"))
     texts, tokens = list(found), 0
     begun = time.perf_counter()

@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--preset", default="SmolLM2-135M", choices=SHAPES)
     parser.add_argument("--rows", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--length", type=int, default=1024)
-    parser.add_argument("--chunk", type=int, default=4096, help="tokens of a chunk")
+    parser.add_argument("--chunk", type=int, default=16_384, help="tokens of a chunk")
     parser.add_argument("--block", type=int, default=8192, help="vocabulary ids of a block")
     parser.add_argument("--sweep", action="store_true", help="several sizes of both")
     parser.add_argument("--pairs", type=int, default=9)
@@ -158,7 +158,7 @@ def main() -> None:
     print(f"{jax.device_count()} x {jax.devices()[0].device_kind}, jax {jax.__version__}, {flags.preset}")
     sizes = [(flags.chunk, flags.block)]
     if flags.sweep:
-        sizes = [(1024, 4096), (1024, 16_384), (2048, 8192), (4096, 8192), (8192, 8192), (8192, 16_384)]
+        sizes = [(1024, 4096), (4096, 8192), (8192, 8192), (8192, 24_576), (16_384, 4096), (16_384, 8192)]
     for rows in flags.rows:
         for chunk, block in sizes:
             compare(flags.preset, rows, flags.length, chunk, block, flags.pairs, flags.burst)

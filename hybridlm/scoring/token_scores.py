@@ -20,7 +20,7 @@ from hybridlm.scoring.layout import Layout, lay_out
 from hybridlm.scoring.nll import at_hand
 from hybridlm.scoring.vocabulary import Summary
 
-CHUNK = 4096
+CHUNK = 16_384
 """Tokens of a shard that are visited at a time."""
 BLOCK = 8192
 """Vocabulary ids of a shard whose logits exist at a time, for every token of a chunk."""
