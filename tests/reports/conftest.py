@@ -1,7 +1,10 @@
 """A small record with all that reports tell apart: two kinds, two sets of targets, a lost category, few groups."""
 
+import numpy as np
 import pytest
 
+from hybridlm.reports import comparison_run, token_file, token_writer
+from hybridlm.reports.comparison_rows import Settings
 from hybridlm.reports.scores import Column, Row, Scores
 
 SUFFIX = "suffix targets"
@@ -43,3 +46,82 @@ def scores() -> Scores:
         run={"name": "tiny", "parameters": 1_234_567, "split": "validation"},
         families={"bracket": {"question": "A bracket?", "labels": {"none": "no bracket", "open": "opening"}}},
     )
+
+
+KINDS = {"word": "letters", "digit": "digits", "bracket": "an open or close bracket"}
+DOMAINS = {"prose": "documents of prose", "code": "documents of code"}
+GROUPS, WORDS = 36, ("so", " the", " old", " café", " ran", " (", " 12", " 7", ")", " €")
+
+
+def _labels(piece: str) -> str:
+    return "digit" if piece.strip().isdigit() else "bracket" if piece.strip() in "()" else "word"
+
+
+@pytest.fixture(scope="session")
+def token_columns():
+    """A function of a seed, a gain per kind, and names: the header, columns and texts of a small token file."""
+
+    def make(seed=0, gain=None, checkpoint="a", tokenizer="words-1", kind="exact"):
+        fixed, random = np.random.default_rng(7), np.random.default_rng(100 + seed)
+        header = token_file.Header(
+            readings={"ar": token_file.Reading(kind=kind), "unigram": token_file.Reading(sees="nothing")},
+            families={
+                "kind": token_file.Family(labels=KINDS, question="What is it made of?"),
+                "domain": token_file.Family(labels=DOMAINS, is_known_before=True),
+            },
+            tokenizer=tokenizer,
+            checkpoint=checkpoint,
+            code="tests 1",
+        )
+        columns, texts = {}, {}
+        for number in range(GROUPS):
+            ids = fixed.integers(len(WORDS), size=int(fixed.integers(12, 30)))
+            cost = 1 + fixed.exponential(2, len(ids))  # the same for every seed: readings of one text go together
+            pieces = [WORDS[n] for n in ids]
+            ends = np.cumsum([len(piece.encode()) for piece in pieces])
+            names = [_labels(piece) for piece in pieces]
+            score = cost - [(gain or {}).get(name, 0.0) for name in names] + random.normal(0, 0.05, len(ids))
+            confidence = np.exp(-np.clip(score, 0.05, 3))
+            rows = {
+                "document": [f"doc {number:02d}"] * len(ids),
+                "group": [f"group {number:02d}"] * len(ids),
+                "position": range(len(ids)),
+                "byte_start": [0, *ends[:-1]],
+                "byte_end": ends,
+                "token": ids,
+                "score/ar": [None, *score[1:]],
+                "confidence/ar": [None, *confidence[1:]],
+                "correct/ar": [None, *(random.random(len(ids)) < confidence)[1:]],
+                "score/unigram": 2.0 + ids / 10,
+                "label/kind": names,
+                "label/domain": [("prose", "code")[number % 2]] * len(ids),
+            }
+            texts[f"doc {number:02d}"] = "".join(pieces)
+            for name, values in rows.items():
+                columns.setdefault(name, []).extend(values)
+        return header, columns, texts
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def token_files(token_columns, tmp_path_factory):
+    """Directories with a baseline, a model that gains 0.3 nats on words alone, its second seed, and a longer run."""
+    root = tmp_path_factory.mktemp("token files")
+    made = {"base": (0, {}), "model": (1, {"word": 0.3}), "again": (2, {}), "longer": (3, {"word": 0.1, "digit": 0.1})}
+    for name, (seed, gain) in made.items():
+        token_writer.write(root / name / "tokens.parquet", *token_columns(seed, gain, checkpoint=name))
+    return root
+
+
+@pytest.fixture(scope="session")
+def compared(token_files):
+    """The model against the baseline: the record and the aligned text."""
+    paths = {name: str(token_files / name) for name in ("base", "model", "again", "longer")}
+    settings = Settings(
+        draws=300,
+        permutations=499,
+        seeds=((paths["base"], paths["again"]),),
+        placebo=((paths["base"], paths["longer"]), (paths["again"], paths["longer"])),
+    )
+    return comparison_run.compare([paths["base"], paths["model"]], "", settings)

@@ -1,0 +1,140 @@
+"""Pictures of a comparison: gaps with intervals and placebo envelopes, reliability, and the gap by frequency."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epath
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hybridlm.reports.comparison import Comparison, Row
+from hybridlm.reports.comparison_tables import words
+from hybridlm.reports.plots import GREY, MARKERS, PALETTE, save, style
+from hybridlm.reports.scores import ALL
+from hybridlm.statistics.intervals import FEW
+
+_ENVELOPES = {"seeds": "#dfe3e8", "placebo": "#f3e3c3"}
+
+
+def forest(found: Comparison, family: str) -> Figure:
+    """The gaps of a family's labels, a dot and interval for each model, over the envelopes of the first model."""
+    labels = list(dict.fromkeys(row.label for row in found.rows if row.family == family))
+    by_model = {model.name: {row.label: row for row in found.rows_of(model.name, family)} for model in found.models}
+    with style():
+        figure = Figure(figsize=(7.2, 1.1 + (0.26 + 0.12 * len(by_model)) * len(labels)), layout="constrained")
+        axis = figure.subplots()
+        _envelopes(axis, [by_model[found.models[0].name].get(label) for label in labels])
+        axis.axvline(0, color=GREY, linewidth=1)
+        margin = found.settings["margin"]
+        for edge in (-margin, margin):
+            axis.axvline(edge, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+        for number, (name, rows) in enumerate(by_model.items()):
+            _series(axis, [rows.get(label) for label in labels], number, len(by_model), name)
+        axis.set_yticks(range(len(labels)), [words(label) for label in labels])
+        axis.set_ylim(len(labels) - 0.5, -0.5)
+        axis.set_xlabel(f"nats per {found.unit} gained over {found.baseline.name}")
+        axis.set_title(words(family), pad=22 if len(by_model) > 1 else 8)
+        if len(by_model) > 1:
+            axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(by_model), fontsize=8)
+    return figure
+
+
+def _envelopes(axis: Axes, rows: Sequence[Row | None]) -> None:
+    """Shaded boxes behind each label; one without an end on either side is not drawn."""
+    for place, row in enumerate(rows):
+        for name, color in _ENVELOPES.items():
+            low, high = (getattr(row, f"{name}_{end}", None) for end in ("low", "high"))
+            if low is not None and high is not None:
+                axis.barh(place, high - low, left=low, height=0.84, color=color, zorder=0)
+
+
+def _series(axis: Axes, rows: Sequence[Row | None], number: int, of: int, name: str) -> None:
+    color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    for place, row in enumerate(rows):
+        if row is None or row.gap is None:
+            continue
+        height = place + 0.18 * (number - (of - 1) / 2)
+        is_few = row.clusters < FEW
+        ends = None if row.low is None else [[max(row.gap - row.low, 0)], [max(row.high - row.gap, 0)]]
+        axis.errorbar(
+            row.gap,
+            height,
+            xerr=ends,
+            color=color,
+            marker=marker,
+            markersize=5,
+            markerfacecolor="white" if is_few else color,
+            elinewidth=1.4,
+            alpha=0.6 if is_few else 1,
+            label=name if place == next(n for n, r in enumerate(rows) if r is not None) else None,
+        )
+
+
+def reliability(found: Comparison) -> Figure:
+    """How often the likeliest token came true, by the confidence it had; on the line if calibrated."""
+    curves = [record for record in found.calibration if record["family"] == ALL]
+    names = [entry.name for entry in found.readings]
+    with style():
+        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+        axis = figure.subplots()
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        for record in curves:
+            number = names.index(record["reading"]) - 1
+            bins = {name: np.array(values, float) for name, values in record["bins"].items()}
+            axis.errorbar(
+                bins["confidence"],
+                bins["accuracy"],
+                yerr=1.96 * np.nan_to_num(bins["error"]),
+                color=GREY if number < 0 else PALETTE[number % len(PALETTE)],
+                marker="s" if number < 0 else MARKERS[number % len(MARKERS)],
+                markersize=4.5,
+                elinewidth=1,
+                label=f"{record['reading']}  ECE {record['ece']:.3f}",
+            )
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that came true", aspect="equal")
+        axis.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def frequency(found: Comparison) -> Figure:
+    """The gap by the rank of the token's frequency."""
+    with style():
+        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        axis = figure.subplots()
+        axis.axhline(0, color=GREY, linewidth=1)
+        for number, model in enumerate(found.models):
+            points = [record for record in found.frequency if record["model"] == model.name]
+            rank, gap, low, high = (
+                np.array([p[name] for p in points], float) for name in ("rank", "value", "low", "high")
+            )
+            color = PALETTE[number % len(PALETTE)]
+            axis.plot(rank, gap, color=color, marker=MARKERS[number % len(MARKERS)], markersize=5, label=model.name)
+            axis.fill_between(rank, low, high, color=color, alpha=0.15, linewidth=0)
+        axis.set_xscale("log")
+        axis.set(xlabel="frequency rank of the token", ylabel=f"nats per {found.unit} gained")
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def figures(found: Comparison) -> dict[str, Figure]:
+    """Every picture that the record has numbers for, by file name."""
+    made = {f"gap_{family}": forest(found, family) for family in dict.fromkeys(row.family for row in found.rows)}
+    if found.calibration:
+        made["reliability"] = reliability(found)
+    if found.frequency:
+        made["frequency"] = frequency(found)
+    return made
+
+
+def write(found: Comparison, directory: epath.PathLike) -> None:
+    """Writes each figure as PNG and PDF."""
+    directory = epath.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures(found).items():
+        for ending in ("png", "pdf"):
+            save(figure, directory / f"{_safe(name)}.{ending}")
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-" else "_" for c in name)

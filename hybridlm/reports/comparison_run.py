@@ -1,0 +1,199 @@
+"""From paths to a comparison: which file is which, what is read of it, and every statistic in its order."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+import hybridlm
+from hybridlm.config.errors import ConfigError, nearest, require
+from hybridlm.reports import comparison_extras as extras
+from hybridlm.reports import token_reader
+from hybridlm.reports.aligned import Aligned, Source, align
+from hybridlm.reports.comparison import Comparison, Entry
+from hybridlm.reports.comparison_methods import paragraph
+from hybridlm.reports.comparison_paths import choose, names, place
+from hybridlm.reports.comparison_regression import formula, record_of, regression
+from hybridlm.reports.comparison_rows import Settings, plain, rows
+from hybridlm.reports.comparison_sums import part, select, sums, with_filtered
+from hybridlm.reports.scores import ALL
+from hybridlm.statistics.intervals import linearised
+from hybridlm.statistics.regression import Regression
+from hybridlm.statistics.sums import Sums, difference
+from hybridlm.statistics.transfer import measured
+
+Report = Callable[[str, int, int], None]
+"""Hears (what is being done, how much is done, of how much); the unit is a row looked at once."""
+
+
+def compare(
+    paths: Sequence[str], baseline: str, settings: Settings, report: Report = lambda what, done, total: None
+) -> tuple[Comparison, Aligned]:
+    """Compares token files with one of them; returns the record, and the aligned text to show passages of.
+
+    `settings.seeds` and `settings.placebo` are pairs of paths.
+    """
+    require(len(set(paths)) > 1, "a comparison needs at least two token files; give a baseline and a model.")
+    every = list(dict.fromkeys([baseline or paths[0], *paths, *_flat(settings.seeds), *_flat(settings.placebo)]))
+    require(
+        not baseline or baseline in paths,
+        f"--baseline={baseline} is none of the files to compare{nearest(baseline, paths)}",
+    )
+    places = [place(text) for text in every]
+    header = {asked: token_reader.read_header(asked.path) for asked in places}
+    name_of = dict(zip(every, names(places)))
+    twice = [text for text, name in name_of.items() if [*name_of.values()].count(name) > 1]
+    require(not twice, f"{' and '.join(twice)} are one reading of one file; compare two.")
+    models = [name_of[text] for text in dict.fromkeys(paths) if text != every[0]]
+    settings = dataclasses.replace(
+        settings,
+        seeds=tuple((name_of[a], name_of[b]) for a, b in settings.seeds),
+        placebo=tuple((name_of[a], name_of[b]) for a, b in settings.placebo),
+    )
+    return _Run(settings, report).compare(places, header, name_of, models)
+
+
+def _flat(pairs):
+    return [text for pair in pairs for text in pair]
+
+
+class _Run:
+    """The order of things, with its progress."""
+
+    def __init__(self, settings: Settings, report: Report):
+        self._settings, self._report = settings, report
+        self._what, self._done, self._total = "", 0, 1
+
+    def _advance(self, rows: int) -> None:
+        self._done += rows
+        self._report(self._what, min(self._done, self._total), self._total)
+
+    def _begin(self, what: str) -> None:
+        self._what = what
+        self._advance(0)
+
+    def compare(self, places, header, name_of, models) -> tuple[Comparison, Aligned]:
+        """All of it."""
+        sizes = [token_reader.count(asked.path) for asked in places]
+        self._total = sum(sizes) + sizes[0] * (6 + 4 * len(models))
+        sources = self._read(places, header, name_of)
+        whole = align(sources)
+        left_out = len(sources[0].tokens) - len(whole.row_T)
+        text = self._filtered(whole)
+        fits, lost = self._fits(text, models)
+        text = self._shown(text)
+        self._begin("adding up")
+        found = sums(text, self._advance)
+        self._begin("drawing")
+        table, notes = rows(found, text.baseline.name, models, self._settings, fits)
+        self._advance(len(text.row_T) * len(models))
+        main = only(text, [text.baseline.name, *models])
+        return self._record(main, models, found, fits, table, (*lost, *notes), left_out), main
+
+    def _read(self, places, header, name_of) -> list[Source]:
+        chosen, sources, read = choose(header), [], {}
+        for asked in places:
+            self._begin(f"reading {name_of[asked.text]}")
+            wanted = {chosen[other] for other in places if other.path == asked.path} | {"unigram"}
+            if asked.path not in read:
+                known = wanted & set(header[asked].readings)
+                read[asked.path] = token_reader.read(asked.path, readings=known, advance=self._advance)
+            sources.append(Source(name_of[asked.text], read[asked.path], chosen[asked]))
+        return sources
+
+    def _filtered(self, text: Aligned) -> Aligned:
+        if self._settings.filter == "all":
+            return text
+        is_kept_T = select(text, self._settings.filter)
+        require(bool(is_kept_T.any()), f"--filter={self._settings.filter!r} lets no token through.")
+        return text.kept(is_kept_T)
+
+    def _shown(self, text: Aligned) -> Aligned:
+        """The text with the families of the report: those asked for, or all."""
+        text, asked = with_filtered(text), self._settings.families
+        for name in asked:
+            require(name in text.families, f"--families={name} is not in these files{nearest(name, text.families)}")
+        return dataclasses.replace(text, families={name: text.families[name] for name in asked or text.families})
+
+    def _fits(self, text: Aligned, models) -> tuple[dict[str, Regression], list[str]]:
+        """Regressions by model, and why there are none."""
+        self._begin("regression")
+        asked = formula(text, self._settings)
+        if text.unit == "byte":
+            return {}, []
+        try:
+            return {name: regression(text, name, asked, self._settings, self._advance) for name in models}, []
+        except ConfigError as error:
+            return {}, [f"no adjusted gaps: {error}"]
+
+    def _record(self, text: Aligned, models, found, fits, table, notes, left_out) -> Comparison:
+        settings, base = self._settings, text.baseline
+        self._begin("calibration, recall and frequency")
+        shown = ("families", "adjust", "seeds", "placebo")
+        record = Comparison(
+            settings=dataclasses.asdict(settings) | {name: [*getattr(settings, name)] for name in shown},
+            methods="",
+            notes=notes,
+            unit=text.unit,
+            data=text.data,
+            tokens=len(text.row_T),
+            bytes=_bytes(text),
+            documents=len(np.unique(text.document_T)),
+            clusters=int((found[base.name].count_NC[:, 0] > 0).sum()),
+            left_out=left_out,
+            readings=tuple(_entry(source, text, found[source.name], settings) for source in text.sources),
+            rows=tuple(table),
+            families={name: {"question": f.question, "labels": dict(f.labels)} for name, f in text.families.items()},
+            regressions=tuple(record_of(name, fit) for name, fit in fits.items()),
+            calibration=tuple(extras.calibration(text, settings, self._advance)),
+            recall=tuple(extras.recall(text, settings)),
+            distance=tuple(extras.distance(text, found, settings)),
+            frequency=tuple(extras.frequency(text, settings, self._advance)),
+            gaps={name: _measured(difference(found[base.name], found[name])) for name in models},
+            hybridlm=hybridlm.__version__,
+        )
+        self._done = self._total
+        self._begin("done")
+        return dataclasses.replace(record, methods=paragraph(record))
+
+
+def only(text: Aligned, kept: Sequence[str]) -> Aligned:
+    """These sources alone."""
+    return dataclasses.replace(
+        text,
+        sources=tuple(source for source in text.sources if source.name in kept),
+        cost={name: cost_T for name, cost_T in text.cost.items() if name in kept},
+        rows={name: row_T for name, row_T in text.rows.items() if name in kept},
+    )
+
+
+def _bytes(text: Aligned) -> int:
+    tokens = text.baseline.tokens
+    return int((tokens.byte_end_T[text.row_T] - tokens.byte_start_T[text.row_T]).sum())
+
+
+def _entry(source: Source, text: Aligned, found: Sums, settings: Settings) -> Entry:
+    whole, header, facts, size = part(found, ALL), source.tokens.header, source.facts, _bytes(text)
+    mean = linearised(whole.total_NC, whole.count_NC, level=settings.level)
+    return Entry(
+        name=source.name,
+        path=source.tokens.path,
+        reading=source.reading,
+        kind=facts.kind,
+        sees=facts.sees,
+        samples=facts.samples,
+        tokenizer=header.tokenizer,
+        checkpoint=header.checkpoint,
+        code=header.code,
+        scores=source.tokens.fingerprint(source.reading),
+        is_baseline=source is text.baseline,
+        mean=plain(mean.estimate_C[0]),
+        low=plain(mean.low_C[0]),
+        high=plain(mean.high_C[0]),
+        bits_per_byte=float(whole.total_NC.sum() / math.log(2) / size) if size else None,
+    )
+
+
+def _measured(gap: Sums):
+    return {family: measured(gap, family) for family in dict(gap.categories)}

@@ -1,0 +1,101 @@
+"""A comparison as tables for other programs: one CSV of all rows, and LaTeX with a table per model and family."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+from etils import epath
+
+from hybridlm.reports import blocks
+from hybridlm.reports.comparison import Comparison, Entry, Row
+from hybridlm.statistics.intervals import FEW
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "–": "--",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def csv(found: Comparison) -> str:
+    """All rows; equal comparisons give equal texts."""
+    return pd.DataFrame([dataclasses.asdict(row) for row in found.rows]).to_csv(index=False, float_format="%.10g")
+
+
+def latex(found: Comparison) -> str:
+    """Tables for a paper, for the package booktabs, one for each model and family."""
+    families = dict.fromkeys(row.family for row in found.rows)
+    return "\n".join(_table(found, model, family) for model in found.models for family in families)
+
+
+def _table(found: Comparison, model: Entry, family: str) -> str:
+    heading = (
+        f"Category & {found.unit.title()}s & {escaped(found.baseline.name)} & {escaped(model.name)} & Gap & "
+        r"95\,\% interval & $p_\mathrm{Holm}$ & Verdict \\"
+    ).replace("95", f"{found.settings['level'] * 100:g}")
+    caption = (
+        f"{escaped(model.name)} against {escaped(found.baseline.name)} by {escaped(words(family))}, in nats per "
+        f"{found.unit}; a positive gap favours {escaped(model.name)}. $\\dagger$: fewer than {FEW} clusters."
+    )
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        f"\\caption{{{caption}}}",
+        r"\begin{tabular}{lrrrrlrl}",
+        r"\toprule",
+        heading,
+        r"\midrule",
+        *_lines(found.rows_of(model.name, family)),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _lines(rows: list[Row]) -> Iterator[str]:
+    for row in rows:
+        mark = r"$^\dagger$" if row.clusters < FEW else ""
+        cells = [
+            escaped(words(row.label)) + mark,
+            f"{row.count:,}",
+            nats(row.baseline),
+            nats(row.mean),
+            escaped(nats(row.gap, "+")) if row.gap is None else f"${nats(row.gap, '+')}$",
+            "--" if row.low is None else f"$[{nats(row.low, '+')}, {nats(row.high, '+')}]$",
+            escaped(chance(row.holm)),
+            row.verdict,
+        ]
+        yield f"{' & '.join(cells)} \\\\"
+
+
+def nats(value: float | None, sign: str = "") -> str:
+    """Four decimals for gaps, three for losses; a dash for what does not exist."""
+    return "–" if value is None else f"{value:{sign}.{4 if sign else 3}f}"
+
+
+def chance(p: float | None) -> str:
+    """A p-value as a person reads it."""
+    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def words(name: str) -> str:
+    """A name as a person writes it: `word_class` is word class, `4_15` is 4–15."""
+    return blocks.words(re.sub(r"(?<=\d)_(?=\d)", "–", name))
+
+
+def escaped(text: str) -> str:
+    """Text with LaTeX's own characters spelled out."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def write(found: Comparison, directory: epath.Path) -> None:
+    """Writes `comparison.csv` and `comparison.tex`."""
+    (directory / "comparison.csv").write_text(csv(found))
+    (directory / "comparison.tex").write_text(latex(found))

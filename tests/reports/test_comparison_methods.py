@@ -1,0 +1,33 @@
+"""The paragraph says what was done, and nothing that was not."""
+
+import dataclasses
+
+from hybridlm.reports.comparison_methods import paragraph
+
+
+def test_every_setting_is_told(compared):
+    text = compared[0].methods
+    for part in (
+        "model was compared with base on the same 742 tokens",
+        "of 36 documents in 36 groups",
+        "36 tokens of base that not all readings scored were left out.",
+        "95% percentile intervals of 300 bootstrap draws of whole groups (seed 0)",
+        "from 499 random sign flips",
+        "Gaps within ±0.01 nats per token were declared equivalent beforehand.",
+        "regression of the gap on domain, log2 position, unigram cost and unigram cost squared",
+        "one more of 1 pair that differ in seed alone",
+        "one more of 2 pairs that differ in training or size",
+        "All scores are of kind exact",
+        "base: tests 1, weights base, tokenizer words-1",
+    ):
+        assert part in text, part
+
+
+def test_what_was_not_done_is_not_told(compared):
+    found = compared[0]
+    bare = dataclasses.replace(
+        found, regressions=(), calibration=(), recall=(), settings={**found.settings, "seeds": [], "placebo": []}
+    )
+    text = paragraph(bare)
+    assert not any(word in text for word in ("regression", "calibration", "Recall", "envelope"))
+    assert "No placebo pairs were given: nothing here tells an effect of the architecture" in text
