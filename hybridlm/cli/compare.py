@@ -39,10 +39,10 @@ def run(argv: Sequence[str]) -> int:
     require(not overrides, f"--config.{next(iter(overrides), '')} has no effect here: compare reads no config.")
 
     from hybridlm.config.exit_codes import ExitCode
-    from hybridlm.reports import comparison_report
-    from hybridlm.reports.comparison_paths import pairs
-    from hybridlm.reports.comparison_rows import Settings
-    from hybridlm.reports.comparison_run import compare
+    from hybridlm.reports.comparing import report
+    from hybridlm.reports.comparing.paths import pairs
+    from hybridlm.reports.comparing.rows import Settings
+    from hybridlm.reports.comparing.run import compare
 
     settings = Settings(
         margin=flags.margin,
@@ -53,9 +53,9 @@ def run(argv: Sequence[str]) -> int:
         placebo=pairs(flags.placebo, "--placebo"),
         seed=flags.seed,
     )
-    with _progress() as report:
-        found, text = compare(flags.files, flags.baseline, settings, report)
-    comparison_report.write(found, text, flags.output)
+    with _progress() as advance:
+        found, text = compare(flags.files, flags.baseline, settings, advance)
+    report.write(found, text, flags.output)
     return ExitCode.DONE
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hybridlm.reports import comparison_run, token_file, token_writer
-from hybridlm.reports.comparison_rows import Settings
+from hybridlm.reports import token_file, token_writer
+from hybridlm.reports.comparing import run as comparison_run
+from hybridlm.reports.comparing.rows import Settings
 from hybridlm.reports.scores import Column, Row, Scores
 
 SUFFIX = "suffix targets"

@@ -7,7 +7,7 @@ import pytest
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.reports import token_reader, token_writer
-from hybridlm.reports.aligned import Source, align
+from hybridlm.reports.comparing.aligned import Source, align
 from hybridlm.reports.engines import completions, lm_eval, scored, transformers, vllm
 from hybridlm.reports.engines.spans import of_offsets, of_pieces
 from hybridlm.reports.token_file import Header, Reading

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybridlm.reports.comparison_passages import PASSAGES, PER_GROUP, choose, passages, pieces, spelled
+from hybridlm.reports.comparing.passages import PASSAGES, PER_GROUP, choose, passages, pieces, spelled
 
 
 def test_passages_begin_with_documents_and_after_so_many_tokens():

@@ -3,8 +3,8 @@
 import pytest
 
 from hybridlm.reports import token_writer
-from hybridlm.reports.comparison_rows import Settings
-from hybridlm.reports.comparison_run import compare
+from hybridlm.reports.comparing.rows import Settings
+from hybridlm.reports.comparing.run import compare
 from hybridlm.reports.token_file import Family, Header, Reading
 
 IDS = [1, 2, 3, 4, 5, 9, 1, 2, 3, 4, 5]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from hybridlm.reports.aligned import Aligned
+from hybridlm.reports.comparing.aligned import Aligned
 from hybridlm.statistics.sums import cluster_sums
 
 PASSAGES, BY_CATEGORY, PER_GROUP, LENGTH = 200, 120, 2, 80

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hybridlm.reports.comparing.tables import chance, nats, words
 from hybridlm.reports.comparison import Comparison, Entry, Row
-from hybridlm.reports.comparison_tables import chance, nats, words
 from hybridlm.reports.scores import ALL
 from hybridlm.statistics.equivalence import Verdict
 from hybridlm.statistics.intervals import FEW

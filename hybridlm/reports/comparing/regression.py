@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from hybridlm.config.errors import nearest, require
-from hybridlm.reports.aligned import Aligned
-from hybridlm.reports.comparison_rows import Settings, plain
-from hybridlm.reports.comparison_sums import Advance, slices
+from hybridlm.reports.comparing.aligned import Aligned
+from hybridlm.reports.comparing.rows import Settings, plain
+from hybridlm.reports.comparing.sums import Advance, slices
 from hybridlm.statistics.design import Formula
 from hybridlm.statistics.regression import Regression, fit
 

@@ -8,15 +8,15 @@ import numpy as np
 
 import hybridlm
 from hybridlm.config.errors import ConfigError, nearest, require
-from hybridlm.reports import comparison_extras as extras
 from hybridlm.reports import token_reader
-from hybridlm.reports.aligned import Aligned, Source, align
+from hybridlm.reports.comparing import extras
+from hybridlm.reports.comparing.aligned import Aligned, Source, align
+from hybridlm.reports.comparing.methods import paragraph
+from hybridlm.reports.comparing.paths import choose, names, place
+from hybridlm.reports.comparing.regression import formula, record_of, regression
+from hybridlm.reports.comparing.rows import Settings, plain, rows
+from hybridlm.reports.comparing.sums import part, select, sums, with_filtered
 from hybridlm.reports.comparison import Comparison, Entry
-from hybridlm.reports.comparison_methods import paragraph
-from hybridlm.reports.comparison_paths import choose, names, place
-from hybridlm.reports.comparison_regression import formula, record_of, regression
-from hybridlm.reports.comparison_rows import Settings, plain, rows
-from hybridlm.reports.comparison_sums import part, select, sums, with_filtered
 from hybridlm.reports.scores import ALL
 from hybridlm.statistics.intervals import linearised
 from hybridlm.statistics.regression import Regression

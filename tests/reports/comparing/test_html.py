@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from hybridlm.reports import comparison, comparison_html
-from hybridlm.reports.comparison_html import render, step
-from hybridlm.reports.comparison_passages import Token, passages
+from hybridlm.reports import comparison
+from hybridlm.reports.comparing import html as comparison_html
+from hybridlm.reports.comparing.html import render, step
+from hybridlm.reports.comparing.passages import Token, passages
 
 EVIL = "</style></script><script>alert('x')</script>"
 

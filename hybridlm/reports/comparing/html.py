@@ -7,10 +7,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from hybridlm.reports import comparison_plots, plots
+from hybridlm.reports import plots
+from hybridlm.reports.comparing import plots as comparison_plots
+from hybridlm.reports.comparing.passages import BY_CATEGORY, LENGTH, PASSAGES, PER_GROUP, Passage
+from hybridlm.reports.comparing.tables import chance, nats, words
 from hybridlm.reports.comparison import Comparison, Row
-from hybridlm.reports.comparison_passages import BY_CATEGORY, LENGTH, PASSAGES, PER_GROUP, Passage
-from hybridlm.reports.comparison_tables import chance, nats, words
 from hybridlm.reports.sample import LEVELS, visible
 from hybridlm.reports.scores import ALL, KINDS
 from hybridlm.statistics.equivalence import Verdict
@@ -45,7 +46,7 @@ def _render(found: Comparison, passages: Sequence[Passage]) -> str:
     environment.filters |= {"nats": _minus, "chance": chance, "words": words, "visible": visible}
     environment.filters |= {"count": "{:,}".format, "percent": _percent, "raw": _raw}
     families = list(dict.fromkeys(row.family for row in found.rows if row.family != ALL))
-    return environment.get_template("comparison.html").render(
+    return environment.get_template("comparing/page.html").render(
         found=found,
         few=FEW,
         kinds={kind: KINDS[kind] for kind in dict.fromkeys(entry.kind for entry in found.readings)},

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hybridlm.reports.comparison_methods import paragraph
+from hybridlm.reports.comparing.methods import paragraph
 
 
 def test_every_setting_is_told(compared):

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.facts.kinds import ScoreKind
-from hybridlm.reports import segments
+from hybridlm.reports.comparing import segments
 from hybridlm.reports.scores import KINDS
 from hybridlm.reports.token_file import Family, Reading
 from hybridlm.reports.token_reader import Tokens

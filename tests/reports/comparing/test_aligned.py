@@ -5,7 +5,7 @@ import pytest
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.reports import token_reader, token_writer
-from hybridlm.reports.aligned import Source, align
+from hybridlm.reports.comparing.aligned import Source, align
 
 
 @pytest.fixture

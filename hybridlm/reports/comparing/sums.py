@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from hybridlm.categories import filters
 from hybridlm.config.errors import ConfigError, require
-from hybridlm.reports.aligned import Aligned
+from hybridlm.reports.comparing.aligned import Aligned
 from hybridlm.reports.scores import ALL
 from hybridlm.reports.token_file import Family
 from hybridlm.statistics.sums import Sums, cluster_sums

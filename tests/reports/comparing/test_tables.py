@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from hybridlm.reports import comparison_tables as tables
+from hybridlm.reports.comparing import tables
 
 
 def test_the_csv_has_every_number_of_every_row(compared):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hybridlm.reports import comparison_plots as plots
+from hybridlm.reports.comparing import plots
 
 
 def dots(axis):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.reports.comparing.sums import part
 from hybridlm.reports.comparison import Row
-from hybridlm.reports.comparison_sums import part
 from hybridlm.reports.scores import ALL
 from hybridlm.statistics import paired, placebo
 from hybridlm.statistics.equivalence import Equivalence, equivalence

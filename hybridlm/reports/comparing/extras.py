@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from hybridlm.categories import copies
-from hybridlm.reports.aligned import Aligned, Source
-from hybridlm.reports.comparison_rows import Settings, plain
-from hybridlm.reports.comparison_sums import Advance, part, slices
+from hybridlm.reports.comparing.aligned import Aligned, Source
+from hybridlm.reports.comparing.rows import Settings, plain
+from hybridlm.reports.comparing.sums import Advance, part, slices
 from hybridlm.reports.scores import ALL
 from hybridlm.reports.token_file import Family
 from hybridlm.statistics import calibration as calibrations

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.reports import comparison, comparison_tables, token_writer
-from hybridlm.reports.comparison_rows import Settings
-from hybridlm.reports.comparison_run import compare
+from hybridlm.reports import comparison, token_writer
+from hybridlm.reports.comparing import tables as comparison_tables
+from hybridlm.reports.comparing.rows import Settings
+from hybridlm.reports.comparing.run import compare
 
 QUICK = Settings(draws=100, permutations=99)
 

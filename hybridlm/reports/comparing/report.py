@@ -3,10 +3,11 @@
 from etils import epath
 from rich.console import Console
 
-from hybridlm.reports import comparison, comparison_html, comparison_plots, comparison_tables, comparison_terminal
-from hybridlm.reports.aligned import Aligned
+from hybridlm.reports import comparison
+from hybridlm.reports.comparing import html, plots, tables, terminal
+from hybridlm.reports.comparing.aligned import Aligned
+from hybridlm.reports.comparing.passages import passages
 from hybridlm.reports.comparison import Comparison
-from hybridlm.reports.comparison_passages import passages
 
 
 def write(found: Comparison, text: Aligned, directory: epath.PathLike, console: Console | None = None) -> None:
@@ -14,9 +15,9 @@ def write(found: Comparison, text: Aligned, directory: epath.PathLike, console: 
     directory = epath.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     comparison.save(found, directory / "comparison.json")
-    comparison_tables.write(found, directory)
+    tables.write(found, directory)
     (directory / "methods.txt").write_text(found.methods + "\n")
-    (directory / "comparison.html").write_text(comparison_html.render(found, passages(text)))
-    comparison_plots.write(found, directory / "plots")
-    comparison_terminal.show(found, console)
+    (directory / "comparison.html").write_text(html.render(found, passages(text)))
+    plots.write(found, directory / "plots")
+    terminal.show(found, console)
     print(f"\ncomparison: {directory / 'comparison.html'}")

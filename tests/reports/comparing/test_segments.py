@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridlm.reports.segments import common_cuts, costs, segment_of, spread
+from hybridlm.reports.comparing.segments import common_cuts, costs, segment_of, spread
 
 
 def spans(*ends):

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from hybridlm.reports.comparison_terminal import show
+from hybridlm.reports.comparing.terminal import show
 
 
 def printed(found, width=130) -> str:

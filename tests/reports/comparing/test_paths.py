@@ -3,7 +3,7 @@
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.reports.comparison_paths import choose, names, pairs, place
+from hybridlm.reports.comparing.paths import choose, names, pairs, place
 from hybridlm.reports.token_file import Header, Reading
 
 
