@@ -5,30 +5,56 @@ They hold plain numbers and names, so a page can be made from any source of them
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from etils import epath
 from jaxtyping import Bool, Int
 
+from hybridlm.reports.inspection_gains import Gains
+
 ALL = "all"
-"""In place of a domain: all of them together."""
+"""In place of a source or a domain: all of them together."""
 
 _VISIBLE = {" ": "␣", "\n": "↵", "\t": "⇥"}
 
 
+class Part(NamedTuple):
+    """Which part of a text: a source, a domain, or everything."""
+
+    source: str = ALL
+    domain: str = ALL
+
+    @property
+    def name(self) -> str:
+        """Of the source or the domain."""
+        return self.source if self.domain == ALL else self.domain
+
+
+WHOLE = Part()
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where text is from, and what is known of it; language "" means that every document names its own."""
+
+    name: str
+    language: str = ""
+    licence: str = ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Portion:
-    """The text of one domain, or of all, in one split.
+    """The text of one part in one split.
 
     Attributes:
       tokens: of text, the ends of documents left out. bytes: of text in UTF-8.
-      fill: share of the rows that is not padding; None for a single domain, as rows are shared.
+      fill: share of the rows that is not padding; None for a domain, as rows hold several.
     """
 
     split: str
-    domain: str
+    part: Part
     documents: int
     groups: int
     tokens: int
@@ -61,35 +87,45 @@ class Token:
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """A label, its tokens by domain (`ALL` first), and its most frequent and its rarest tokens."""
+    """A label, its tokens by part (`WHOLE` first, then sources, then domains), its most frequent and rarest tokens."""
 
     name: str
     definition: str
-    tokens: Mapping[str, int]
+    tokens: Mapping[Part, int]
     frequent: tuple[Token, ...]
     rarest: tuple[Token, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A partition of all tokens into labels."""
+    """A partition of tokens into labels; `splits` have the labels, where others lack them."""
 
     name: str
     question: str
     labels: tuple[Label, ...]
+    splits: tuple[str, ...] = ()
 
-    def share(self, label: Label, domain: str = ALL) -> float:
-        """The label's part of the tokens of a domain."""
-        return label.tokens[domain] / max(1, sum(other.tokens[domain] for other in self.labels))
+    def share(self, label: Label, part: Part = WHOLE) -> float:
+        """The label's share of the tokens of a part."""
+        return label.tokens[part] / max(1, sum(other.tokens[part] for other in self.labels))
 
 
 @dataclasses.dataclass(frozen=True)
 class Frequencies:
-    """Training counts of the ids that occur, falling, and the band of each, a number into `bands`."""
+    """Counts of the ids that occur, falling, and the band of each, a number into `bands`, which are by rank."""
 
     counts_N: Int[np.ndarray, "N"]
     band_N: Int[np.ndarray, "N"]
     bands: tuple[str, ...]
+
+    @property
+    def by_band(self) -> dict[str, tuple[int, int, float]]:
+        """Band -> its ids, their occurrences, and the share of all occurrences."""
+        total, found = max(1, int(self.counts_N.sum())), {}
+        for number, name in enumerate(self.bands):
+            counts = self.counts_N[self.band_N == number]
+            found[name] = (len(counts), int(counts.sum()), int(counts.sum()) / total)
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +140,15 @@ class PackedRow:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A prepared text."""
+    """Rows of text.
+
+    Attributes:
+      findings: what was noticed on the way from text to rows, in sentences.
+    """
 
     facts: Mapping[str, Any]
+    findings: tuple[str, ...]
+    sources: tuple[Source, ...]
     portions: tuple[Portion, ...]
     drops: tuple[Drop, ...]
     families: tuple[Family, ...]
@@ -114,9 +156,11 @@ class Text:
     rows: tuple[PackedRow, ...]
 
     @property
-    def domains(self) -> tuple[str, ...]:
-        """In the order of every label's tokens."""
-        return tuple(domain for domain in self.families[0].labels[0].tokens if domain != ALL)
+    def parts(self) -> tuple[Part, ...]:
+        """The sources, if there are several, then the domains, if there are several."""
+        known = [part for part in self.families[0].labels[0].tokens if part != WHOLE]
+        kinds = [part for part in known if part.domain == ALL], [part for part in known if part.source == ALL]
+        return tuple(part for kind in kinds if len(kind) > 1 for part in kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +184,16 @@ class Model:
     config: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """All that was asked for; None is what was not."""
+
+    title: str
+    text: Text | None = None
+    model: Model | None = None
+    gains: Gains | None = None
+
+
 def spelled(token: bytes) -> str:
     """A token with its spaces, line breaks and tabs made visible, and every unprintable byte escaped."""
     text = token.decode(errors="backslashreplace")
@@ -154,18 +208,19 @@ def percent(share: float) -> str:
 
 
 def distribution(families: tuple[Family, ...]) -> pd.DataFrame:
-    """One line per family, label and domain: tokens, and their share of the domain."""
+    """One line per family, label and part: tokens, and their share of the part."""
     return pd.DataFrame(
         {
             "family": family.name,
             "label": label.name,
-            "domain": domain,
-            "tokens": label.tokens[domain],
-            "share": family.share(label, domain),
+            "source": part.source,
+            "domain": part.domain,
+            "tokens": label.tokens[part],
+            "share": family.share(label, part),
         }
         for family in families
         for label in family.labels
-        for domain in label.tokens
+        for part in label.tokens
     )
 
 

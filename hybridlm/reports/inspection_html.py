@@ -7,16 +7,17 @@ from etils import epath
 
 from hybridlm.reports import inspection_plots, plots
 from hybridlm.reports.blocks import words
-from hybridlm.reports.inspection import ALL, Model, Text, percent
+from hybridlm.reports.inspection import WHOLE, Inspection, percent
+from hybridlm.reports.inspection_gains import MEANING
 
 
-def write(title: str, text: Text | None, model: Model | None, path: epath.PathLike) -> None:
+def write(found: Inspection, path: epath.PathLike) -> None:
     """Writes the page."""
-    epath.Path(path).write_text(render(title, text, model))
+    epath.Path(path).write_text(render(found))
 
 
-def render(title: str, text: Text | None, model: Model | None) -> str:
-    """The page, with a part for the text and one for the model, where they are given."""
+def render(found: Inspection) -> str:
+    """The page, with a part for all that was found."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hybridlm", "reports"),
         autoescape=True,
@@ -25,15 +26,26 @@ def render(title: str, text: Text | None, model: Model | None) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"words": words, "fact": _fact, "percent": percent, "count": "{:,}".format}
+    environment.filters |= {"short": inspection_plots.short, "colors": inspection_plots.colors, "signed": signed}
+    text, model, gains = found.text, found.model, found.gains
     return environment.get_template("inspection.html").render(
-        title=title,
-        ALL=ALL,
+        title=found.title,
+        WHOLE=WHOLE,
+        MEANING=MEANING,
         text=text,
+        splits=len({portion.split for portion in text.portions}) if text else 0,
         curve=plots.data_uri(inspection_plots.curve(text.frequencies)) if text else "",
         rows={row.title: plots.data_uri(inspection_plots.packed(row)) for row in text.rows} if text else {},
+        gains=gains,
+        expected=plots.data_uri(inspection_plots.expected(gains)) if gains and gains.gains else "",
         model=model,
         masks={name: plots.data_uri(plots.mask(mask_TS)) for name, mask_TS in model.masks.items()} if model else {},
     )
+
+
+def signed(value: float) -> str:
+    """A gain with its sign."""
+    return f"{value:+.4f}"
 
 
 def _fact(value: Any) -> str:

@@ -7,22 +7,38 @@ from rich.table import Table
 from rich.text import Text as Line
 
 from hybridlm.reports.blocks import words
-from hybridlm.reports.inspection import ALL, Drop, Model, Portion, Text, Token, percent
+from hybridlm.reports.inspection import WHOLE, Drop, Frequencies, Inspection, Model, Source, Text, Token, percent
+from hybridlm.reports.inspection_gains import MEANING, Gain, Gains
+from hybridlm.reports.inspection_html import signed
+from hybridlm.reports.inspection_plots import short
 
-_LABELS, _DOMAIN = 72, 12
-"""Characters that a label takes with its tokens, and what the share of each domain takes beside them."""
+_LABELS, _PART = 72, 14
+"""Characters that a label takes with its tokens, and what the share of each part takes beside them."""
+
+_ADD_MOST = 3
+"""Classes named beside a gain."""
 
 
-def show(text: Text | None, model: Model | None, console: Console | None = None) -> None:
-    """Prints what is given."""
+def show(found: Inspection, console: Console | None = None) -> None:
+    """Prints what was found."""
     console = console or Console()
-    if text:
-        console.print(_portions(text.portions))
-        console.print(_drops(text.drops))
-        console.print(_families(text, max(0, (console.width - _LABELS) // _DOMAIN)))
-    if model:
-        console.print(_facts(model))
-        console.print(_parameters(model))
+    if found.text:
+        _show_text(found.text, console)
+    if found.gains:
+        _show_gains(found.gains, console)
+    if found.model:
+        console.print(_facts(found.model))
+        console.print(_parameters(found.model))
+
+
+def _show_text(text: Text, console: Console) -> None:
+    console.print(_portions(text))
+    console.print(_sources(text.sources))
+    for finding in text.findings:
+        console.print(Line(f"• {finding}"))
+    console.print(_drops(text.drops))
+    console.print(_bands(text.frequencies))
+    console.print(_families(text, max(0, (console.width - _LABELS) // _PART)))
 
 
 def _table(*headings: str, left: Sequence[str] = ()) -> Table:
@@ -33,16 +49,25 @@ def _table(*headings: str, left: Sequence[str] = ()) -> Table:
     return table
 
 
-def _portions(portions: Sequence[Portion]) -> Table:
+def _portions(text: Text) -> Table:
     table = _table("text", "tokens", "documents", "groups", "bytes", "bytes per token", "fill")
-    for portion in portions:
-        is_whole = portion.domain == ALL
-        table.add_row(
-            Line(portion.split, style="bold") if is_whole else Line(f"  {portion.domain}"),
-            *(f"{number:,}" for number in (portion.tokens, portion.documents, portion.groups, portion.bytes)),
-            f"{portion.bytes_per_token:.2f}",
-            "" if portion.fill is None else f"{portion.fill:.2%}",
-        )
+    for portion in text.portions:
+        is_whole = portion.part == WHOLE
+        if is_whole or portion.part in text.parts:
+            table.add_row(
+                Line(portion.split, style="bold") if is_whole else Line(f"  {short(portion.part.name)}"),
+                *(f"{number:,}" for number in (portion.tokens, portion.documents, portion.groups, portion.bytes)),
+                f"{portion.bytes_per_token:.2f}",
+                "" if portion.fill is None else f"{portion.fill:.2%}",
+            )
+    return table
+
+
+def _sources(sources: Sequence[Source]) -> Table:
+    table = _table("source", "language", "licence", left=("language", "licence"))
+    for source in sources:
+        said = source.language or "as its documents say", source.licence or "not stated"
+        table.add_row(Line(source.name), *map(Line, said))
     return table
 
 
@@ -55,22 +80,55 @@ def _drops(drops: Sequence[Drop]) -> Table:
     return table
 
 
+def _bands(frequencies: Frequencies) -> Table:
+    table = _table("ids by rank", "ids", "occurrences", "share of the text")
+    for band, (ids, occurrences, share) in frequencies.by_band.items():
+        table.add_row(words(band), f"{ids:,}", f"{occurrences:,}", percent(share))
+    return table
+
+
 def _families(text: Text, fit: int) -> Table:
-    """Shares of all labels; as many domains as there is room for."""
-    domains = text.domains[:fit]
-    table = _table("tokens by class", "tokens", "share", *domains, "most frequent", left=("most frequent",))
+    """Shares of all labels that occur; as many parts as there is room for."""
+    parts = text.parts[:fit]
+    names = [short(part.name)[: _PART - 2] for part in parts]
+    table = _table("tokens by class", "tokens", "share", *names, "most frequent", left=("most frequent",))
     for family in text.families:
         table.add_row(Line(words(family.name), style="bold"))
         for label in family.labels:
-            shares = (percent(family.share(label, domain)) for domain in (ALL, *domains))
-            table.add_row(
-                Line(f"  {words(label.name)}"), f"{label.tokens[ALL]:,}", *shares, Line(_spelled(label.frequent))
-            )
+            if label.tokens[WHOLE]:
+                shares = (percent(family.share(label, p)) if p in label.tokens else "" for p in (WHOLE, *parts))
+                count = f"{label.tokens[WHOLE]:,}"
+                table.add_row(Line(f"  {words(label.name)}"), count, *shares, Line(_spelled(label.frequent)))
     return table
 
 
 def _spelled(tokens: Sequence[Token]) -> str:
     return "  ".join(token.text for token in tokens[:3])
+
+
+def _show_gains(gains: Gains, console: Console) -> None:
+    for model, found in gains.by_model.items():
+        console.print(_gains(f"{model} instead of {gains.baseline}", gains.level, found))
+    for family, why in gains.missing.items():
+        console.print(Line(f"• no gain by {words(family)}: {why}"))
+    for note in (*gains.notes, MEANING):
+        console.print(Line(f"• {note}"))
+
+
+def _gains(title: str, level: float, found: Sequence[Gain]) -> Table:
+    interval, adds = f"{level:.0%} interval", "classes that add most"
+    table = _table(title, "nats per token", interval, "bits per byte", "covered", adds, left=(adds,))
+    for gain in found:
+        most = sorted(gain.classes, key=lambda part: -abs(part.adds))[:_ADD_MOST]
+        table.add_row(
+            Line(words(gain.family)),
+            signed(gain.gain),
+            f"{signed(gain.low)} to {signed(gain.high)}",
+            signed(gain.bits_per_byte[0]),
+            percent(gain.covered),
+            Line(", ".join(f"{words(part.label)} {signed(part.adds)}" for part in most)),
+        )
+    return table
 
 
 def _facts(model: Model) -> Table:

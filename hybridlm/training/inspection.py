@@ -1,55 +1,91 @@
-"""`inspect`: what a text holds, and what a model is, before anything is trained or scored."""
+"""`inspect`: what a text holds, what compared models would gain on it, and what a model is, before anything is run."""
 
+import dataclasses
+import importlib
 import tempfile
 
 from etils import epath
 
-from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.data import manifest as manifests
 from hybridlm.data import progress as progresses
-from hybridlm.data.prepare import prepare, prepare_for_evaluation
+from hybridlm.data import source_tokens
 from hybridlm.data.prepared import Prepared, open_prepared
 from hybridlm.data.progress import Progress
-from hybridlm.reports import inspection_html, inspection_terminal
-from hybridlm.reports.inspection import Model, Text, save_distribution
-from hybridlm.training import model_inspection, text_inspection, workdir
+from hybridlm.reports import comparison as comparisons
+from hybridlm.reports import inspection_gains, inspection_html, inspection_plots, inspection_terminal, plots
+from hybridlm.reports.comparison import Comparison
+from hybridlm.reports.inspection import Inspection, save_distribution
+from hybridlm.training import gain_inspection, model_inspection, text_inspection, workdir
 from hybridlm.training.model_inspection import Run
+from hybridlm.training.text_inspection import Look, look
+from hybridlm.training.text_rows import ROW_LENGTH, rows_of_text
 
-PAGE, DISTRIBUTION = "inspection.html", "distribution.csv"
+PAGE, DISTRIBUTION, GAINS = "inspection.html", "distribution.csv", "gains.csv"
 
 
-def inspect(data: str, model: str, directory: str, *, progress: Progress = progresses.show) -> ExitCode:
-    """Prints what `data` and `model` hold (one may be ""), and writes the page and the distribution to `directory`."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be looked at; "" is nothing.
+
+    Attributes:
+      data: prepared rows or text. model: directory of a run. comparison: file that `hybridlm compare` wrote.
+      workdir: where files go. megabytes: of text to label, 0 for all; the labels of prepared rows are there already.
+    """
+
+    data: str = ""
+    model: str = ""
+    comparison: str = ""
+    workdir: str = ""
+    megabytes: float = 4.0
+
+
+def inspect(asked: Asked, *, progress: Progress = progresses.show) -> ExitCode:
+    """Prints what is asked for, and writes the page, the CSV files and the pictures to `workdir`."""
+    comparison = comparisons.load(asked.comparison) if asked.comparison else None
     with tempfile.TemporaryDirectory() as scratch:
-        run = model_inspection.open_run(epath.Path(model)) if model else None
-        prepared = rows_of(data, run, epath.Path(directory or scratch) / workdir.DATA, progress) if data else None
-        text = text_inspection.describe(prepared, progress) if prepared else None
-        found = model_inspection.describe(run, prepared or _own_rows(run), progress) if run else None
-    inspection_terminal.show(text, found)
-    if directory:
-        _write(" and ".join(filter(None, (data, model))), text, found, epath.Path(directory))
+        run = model_inspection.open_run(epath.Path(asked.model)) if asked.model else None
+        given = rows_of(asked, run, epath.Path(asked.workdir or scratch) / workdir.DATA, progress)
+        found = _describe(asked, given, run, comparison, progress)
+    inspection_terminal.show(found)
+    if asked.workdir:
+        _write(found, epath.Path(asked.workdir), progress)
     return ExitCode.DONE
 
 
-def rows_of(data: str, run: Run | None, where: epath.Path, progress: Progress) -> Prepared:
-    """The rows of a prepared directory; text is prepared in `where`.
+def _describe(
+    asked: Asked, given: Look | None, run: Run | None, comparison: Comparison | None, progress: Progress
+) -> Inspection:
+    text, gains, prepared = None, None, given and given.prepared
+    if given:
+        text, tables = text_inspection.describe(given, progress)
+        gains = gain_inspection.gains(comparison, prepared, tables, progress) if comparison else None
+    model = model_inspection.describe(run, prepared or _own_rows(run), progress) if run else None
+    return Inspection(" and ".join(filter(None, (asked.data, asked.model))), text, model, gains)
 
-    Text becomes rows as the run would read them if there is one, and otherwise as `hybridlm train` would with the
-    default `DataConfig`.
-    """
-    path = epath.Path(data)
+
+def rows_of(asked: Asked, run: Run | None, where: epath.Path, progress: Progress) -> Look | None:
+    """The rows of a prepared directory, or those made in `where` of any other text, in the vocabulary of the run."""
+    if not asked.data:
+        return None
+    path = epath.Path(asked.data)
     require(
         not (path / workdir.CONFIG).exists(),
-        f"--data={data} is the directory of a run, not text; name its rows by --data={data}/{workdir.DATA}, or the run "
-        f"by --model={data}.",
+        f"--data={asked.data} is the directory of a run, not text; name its rows by --data={asked.data}/{workdir.DATA},"
+        f" or the run by --model={asked.data}.",
     )
-    if (path / manifests.FILE_NAME).exists() or (path.is_dir() and any(path.glob("*.array_record"))):
-        return _same_vocabulary(open_prepared(path), run)
-    if run is None:
-        return prepare(DataConfig(sources=(data,)), where, progress=progress)
-    return prepare_for_evaluation(data, run.vocabulary, run.experiment.data.row_length, where, progress=progress)
+    for module in run.experiment.data.label_modules if run else ():
+        importlib.import_module(module)
+    if (path / manifests.FILE_NAME).exists() or _holds_shards(path):
+        return look(_same_vocabulary(open_prepared(path), run))
+    row_length = run.experiment.data.row_length if run else ROW_LENGTH
+    return rows_of_text(asked.data, run and run.vocabulary, row_length, asked.megabytes, where, progress)
+
+
+def _holds_shards(path: epath.Path) -> bool:
+    """Whether rows lie there without their manifest; tokens may come in such files too."""
+    return path.is_dir() and not source_tokens.is_named(str(path)) and any(path.glob("*.array_record"))
 
 
 def _same_vocabulary(prepared: Prepared, run: Run | None) -> Prepared:
@@ -67,9 +103,17 @@ def _own_rows(run: Run) -> Prepared | None:
     return open_prepared(where) if (where / manifests.FILE_NAME).exists() else None
 
 
-def _write(title: str, text: Text | None, model: Model | None, directory: epath.Path) -> None:
+def _write(found: Inspection, directory: epath.Path, progress: Progress) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    inspection_html.write(title, text, model, directory / PAGE)
-    if text:
-        save_distribution(text.families, directory / DISTRIBUTION)
+    pictures = inspection_plots.pictures(found.text, found.gains)
+    with progress("drawing", len(pictures) + 1) as advance:
+        inspection_html.write(found, directory / PAGE)
+        advance(1)
+        for name, draw in pictures.items():
+            plots.save(draw(), directory / f"{name}.png")
+            advance(1)
+    if found.text:
+        save_distribution(found.text.families, directory / DISTRIBUTION)
+    if found.gains:
+        inspection_gains.save(found.gains, directory / GAINS)
     print(f"\npage: {directory / PAGE}")

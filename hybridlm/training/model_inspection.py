@@ -18,9 +18,9 @@ from hybridlm.sharding import rules
 from hybridlm.training import digests, pictures, workdir
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
+from hybridlm.training.packed_rows import busiest, example_rows
 from hybridlm.training.session import task_of
 from hybridlm.training.task import Task
-from hybridlm.training.text_inspection import busiest, example_rows
 
 
 @dataclasses.dataclass(frozen=True)

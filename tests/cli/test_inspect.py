@@ -14,6 +14,11 @@ from hybridlm.training import inspection
             ["--model=runs/a", "--config.data.row_length=64"],
             "hybridlm: --config.data.row_length has no effect here: inspect changes no config.\n",
         ),
+        (
+            ["--model=runs/a", "--comparison=c.json"],
+            "hybridlm: --comparison asks about a text; give it as --data=PATH.\n",
+        ),
+        (["--data=text", "--megabytes=-1"], "hybridlm: --megabytes=-1 must not be negative; 0 labels all text.\n"),
     ],
 )
 def test_mistakes_in_flags_are_refused_in_a_sentence(arguments, message, capsys):
@@ -28,10 +33,11 @@ def test_a_misspelt_flag_names_the_one_that_was_meant(capsys):
 
 def test_flags_reach_the_inspection(monkeypatch):
     asked = []
-    monkeypatch.setattr(inspection, "inspect", lambda *arguments: asked.append(arguments) or 0)
-    assert command.main(["inspect", "--data=text", "--workdir=out"]) == 0
+    monkeypatch.setattr(inspection, "inspect", lambda wanted: asked.append(wanted) or 0)
+    assert command.main(["inspect", "--data=text", "--workdir=out", "--comparison=c.json", "--megabytes=0"]) == 0
     assert command.main(["inspect", "--model=run"]) == 0
-    assert asked == [("text", "", "out"), ("", "run", "")]
+    first = inspection.Asked(data="text", workdir="out", comparison="c.json", megabytes=0.0)
+    assert asked == [first, inspection.Asked(model="run")]
 
 
 def test_a_directory_without_a_run_is_refused(tmp_path, capsys):

@@ -206,6 +206,7 @@ def test_the_page_says_what_the_records_say(text, model, gains):
         assert part in page, part
     for part in ("hybrid instead of plain", "+0.0500", "-0.0100 to +0.1100", "the rows have no labels of it"):
         assert part in page, part
+    assert "No token: mixed." in page
     assert "left out of the gain: mixed" in page and MEANING in page
     assert page.count("every byte as it was saved") == 1 and "✗ state/d has" in page
     assert page == inspection_html.render(Inspection("tiny", text, model, gains))
