@@ -25,7 +25,7 @@ from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.data.vocabulary import Vocabulary
 
 CHUNK_BYTES = 1 << 22
-"""Text encoded at once, and kept in one file."""
+"""Text encoded at once, and kept in one file, for every family of labels less of it: labels cost more than ids."""
 
 NOT_EXACT = "not given back exactly by the tokenizer"
 MOST_FAILURES = 0.05
@@ -71,7 +71,7 @@ class Chunks:
         self.side = side
         self._corpus = corpus
         ends = np.cumsum([entry.bytes for entry in side.entries])
-        self._number_N = (ends - 1) // CHUNK_BYTES
+        self._number_N = (ends - 1) // (CHUNK_BYTES // (1 + len(side.families) // 2))
         self.numbers = np.unique(self._number_N).tolist()
         self._directory = directory / side.name
         self._directory.mkdir(parents=True, exist_ok=True)
