@@ -99,6 +99,7 @@ def prepare_for_evaluation(
     with whole(directory, last=manifests.FILE_NAME, recipe=recipe) as partial:
         named = Source(path=source)
         at_hand = sources.at_hand(named, partial / WORK / "source-0", progress)
+        _check_came(sources.tokenizer(at_hand.path), vocabulary.tokenizer, source)
         corpus = survey((at_hand,), audit, lambda source, document: EVALUATION, progress)
         reasons = ", ".join(f"{drop.documents} {reason}" for reason, drop in corpus.account.items())
         require(len(corpus.entries) > 0, f"{source} holds no document to evaluate on (left out: {reasons or 'none'}).")
@@ -209,6 +210,14 @@ def _given_tokenizer(config: DataConfig) -> Tokenizer | None:
         "that wrote them, so their ids would be read as other words. Set data.tokenizer='source'.",
     )
     return given
+
+
+def _check_came(came: Tokenizer | None, read: Tokenizer, source: str) -> None:
+    require(
+        came is None or came.sha256 == read.sha256,
+        f"{source} came as tokens of another tokenizer than the model's, which would read its ids as other words; give "
+        "the text itself.",
+    )
 
 
 def _trained(config: DataConfig, corpus: Corpus, progress: Progress) -> Tokenizer:

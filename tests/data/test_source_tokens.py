@@ -1,5 +1,6 @@
 """Shards of ids that other programs wrote, read as they are."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +10,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sources import AuditConfig, Source
-from hybridlm.data import source_tokens, sources
+from hybridlm.data import source_tokens, sources, tokenizer_json
 from hybridlm.data.documents import Dropped
-from hybridlm.data.prepare import prepare
+from hybridlm.data.prepare import prepare, prepare_for_evaluation
 from hybridlm.data.progress import silent
 
 END = 300
@@ -140,6 +141,14 @@ def test_tokens_need_the_tokenizer_that_wrote_them(by_kind, tmp_path):
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(ConfigError, match="data.tokenizer='source', but no source came as tokens"):
         prepare(DataConfig(sources=(str(tmp_path / "a.txt"),), tokenizer="source"), tmp_path / "data", progress=silent)
+
+
+def test_tokens_are_evaluated_in_the_vocabulary_that_wrote_them_alone(by_kind, prepared, tmp_path):
+    rows = prepare_for_evaluation(str(by_kind["npy"]), prepared.vocabulary, 32, tmp_path / "rows", progress=silent)
+    assert rows.manifest.splits["evaluation"].documents == len(TEXTS)
+    other = dataclasses.replace(prepared.vocabulary, tokenizer=tokenizer_json.train(TEXTS, 280))
+    with pytest.raises(ConfigError, match="npy came as tokens of another tokenizer than the model's"):
+        prepare_for_evaluation(str(by_kind["npy"]), other, 32, tmp_path / "other", progress=silent)
 
 
 def test_a_cut_record_file_is_an_error_that_names_it(by_kind):
