@@ -111,9 +111,7 @@ def test_held_out_text_has_every_label_and_training_text_those_asked_for(prepare
 
 
 def test_a_family_that_does_not_exist_is_refused_with_the_nearest(config, tmp_path):
-    with pytest.raises(
-        ConfigError, match="data.labels names 'wordband', which is no family .* mean 'word_band'"
-    ):
+    with pytest.raises(ConfigError, match="data.labels names 'wordband', which is no family .* mean 'word_band'"):
         prepare(dataclasses.replace(config, labels=("wordband",)), tmp_path / "data", progress=silent)
 
 
