@@ -1,6 +1,7 @@
 """How a model is trained: steps, optimizer, mesh, checkpoints and logging."""
 
 import dataclasses
+import re
 
 from hybridlm.config.errors import one_of, require
 
@@ -105,8 +106,10 @@ class TrainingConfig:
     """Attributes:
     steps: optimizer steps. batch_rows: rows of text per step over all devices. accumulate: microbatches per step.
     log_every: steps between logged metrics. patience: non-finite steps in a row before the run stops (exit 70).
-    categories: whether the loss is logged by token category. head_chunk: tokens whose logits exist at once on each
-    device, at 4 V bytes each; accelerators are faster with more. wandb: project name for Weights & Biases, "" for none.
+    categories: whether the loss is logged by token category. filters: name -> which tokens a further mean is logged of,
+    such as {"new_content": "content & ~copy1"}; labels of positions that it reads must be among data.labels.
+    head_chunk: tokens whose logits exist at once on each device, at 4 V bytes each; accelerators are faster with more.
+    wandb: project name for Weights & Biases, "" for none.
     """
 
     steps: int = 600
@@ -115,6 +118,7 @@ class TrainingConfig:
     log_every: int = 20
     patience: int = 5
     categories: bool = True
+    filters: dict[str, str] = dataclasses.field(default_factory=dict)
     head_chunk: int = 1024
     wandb: str = ""
 
@@ -125,4 +129,18 @@ class TrainingConfig:
         require(
             self.batch_rows % self.accumulate == 0,
             f"training.accumulate={self.accumulate} must divide training.batch_rows={self.batch_rows}.",
+        )
+        self._check_filters()
+
+    def _check_filters(self) -> None:
+        unfit = [name for name in self.filters if not re.fullmatch(r"[\w.-]+", name)]
+        require(
+            not unfit,
+            f"training.filters has the names {unfit}, which become the end of a metric's name, filtered/ar/NAME; use "
+            "letters, digits, '_', '.' and '-'.",
+        )
+        require(
+            self.categories or not self.filters,
+            f"training.filters={self.filters} read the labels of tokens, and training.categories=False makes none; "
+            "leave one of them out.",
         )

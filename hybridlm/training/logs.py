@@ -44,10 +44,18 @@ class Logged:
 
 
 class Log:
-    """Snapshots on their way. `names` are objectives; `labels` (family, label) pairs, the first one for all tokens."""
+    """Snapshots on their way. `names` are objectives; `labels` (family, label) pairs, the first one for all tokens;
+    the sums of `filters` stand behind those of labels."""
 
-    def __init__(self, names: tuple[str, ...], labels: tuple[tuple[str, str], ...], tokens_per_step: int, flops: float):
-        self._names, self._labels = names, labels
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        labels: tuple[tuple[str, str], ...],
+        tokens_per_step: int,
+        flops: float,
+        filters: tuple[str, ...] = (),
+    ):
+        self._names, self._labels, self._filters = names, labels, filters
         self._tokens, self._flops = tokens_per_step, flops
         self._waiting = collections.deque()
         self._last = (None, 0.0)
@@ -78,12 +86,16 @@ class Log:
         return Logged(step, scalars, int(snapshot.bad_in_row))
 
     def _losses(self, total_PC: np.ndarray, count_PC: np.ndarray) -> Iterator[tuple[str, float]]:
-        """`loss/ar` of all tokens, `nll/ar/bracket/open` of a category, in nats per token; nothing for no tokens."""
+        """In nats per token, nothing for no tokens: `loss/ar` of all, `nll/ar/bracket/open` of a category, and
+        `filtered/ar/new_content` of those a filter lets through."""
         for p, name in enumerate(self._names):
-            for c, (family, label) in enumerate(self._labels):
-                if count_PC[p, c]:
-                    key = f"loss/{name}" if family == "all" else f"nll/{name}/{family}/{label}"
-                    yield key, float(total_PC[p, c] / count_PC[p, c])
+            keys = [
+                f"loss/{name}" if family == "all" else f"nll/{name}/{family}/{label}" for family, label in self._labels
+            ]
+            keys += [f"filtered/{name}/{wanted}" for wanted in self._filters]
+            for key, total, count in zip(keys, total_PC[p], count_PC[p], strict=True):
+                if count:
+                    yield key, float(total / count)
 
     def _speed(self, step: int) -> dict[str, float]:
         """Tokens per second, and MFU, since the last snapshot; nothing for the first one, which compiles."""

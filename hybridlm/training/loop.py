@@ -79,7 +79,7 @@ def _log(session: Session, flops: float) -> logs.Log:
     experiment = session.experiment
     labels = tasks.label_names(session.task.tables) if experiment.training.categories else (("all", "all"),)
     tokens = experiment.training.batch_rows * experiment.data.row_length
-    return logs.Log(tuple(experiment.objectives), labels, tokens, flops)
+    return logs.Log(tuple(experiment.objectives), labels, tokens, flops, filters=tuple(experiment.training.filters))
 
 
 def _write(session: Session, log: logs.Log, writers: Writers, rates: np.ndarray, *, wait: bool) -> str:

@@ -19,6 +19,7 @@ from hybridlm.scoring.accumulator import add
 from hybridlm.scoring.nll import weighted_nll
 from hybridlm.scoring.reductions import vocabulary_reductions
 from hybridlm.scoring.sums import CategorySums, category_sums
+from hybridlm.training import filtered
 from hybridlm.training import task as tasks
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
@@ -37,12 +38,13 @@ def make(
     """The step. `shards` is how many ways rows are divided; `constrain(x, names)` says where arrays lie."""
     constrain = constrain or (lambda x, names: x)
     microbatches, shape = experiment.training.accumulate, (len(experiment.objectives), label_count(experiment, task))
+    filters = filtered.resolve(experiment, task.tables.families)
 
     def step(state: TrainState, batch: Batch, tables: Tables) -> TrainState:
         key = jax.random.fold_in(jax.random.key(experiment.seed), state.step)
         inputs = draw(experiment, task, batch, key)
         nothing = CategorySums(jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
-        loss_of = functools.partial(_loss, experiment, task, batch, tables, shards, constrain)
+        loss_of = functools.partial(_loss, experiment, task, filters, batch, tables, shards, constrain)
         grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain, nothing)
         return _update(state, optimizer, grads, loss, sums, experiment.training.patience)
 
@@ -54,7 +56,7 @@ def draw(experiment: Experiment, task: Task, batch: Batch, key: Array) -> LossIn
     return mixture.build(experiment.objectives, from_batch(batch), task.ids, key, also=experiment.mask)
 
 
-def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: LossInputs):
+def _loss(experiment, task, filters, batch, tables, shards, constrain, params, inputs: LossInputs):
     """The weighted NLL, or the per-token loss the inputs name, and its sums by objective and category."""
     h_BTD, head = tasks.hidden(task, params, inputs, constrain), tasks.head(task, params)
     weight_BT, chunk = inputs.train_weight_BT, experiment.training.head_chunk
@@ -66,7 +68,7 @@ def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: Lo
         nll_BT = jnp.where(weight_BT != 0, nll_BT, 0)
         loss, nll_BT = jnp.sum(weight_BT * nll_BT), jax.lax.stop_gradient(nll_BT)
     if experiment.training.categories:
-        labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch, tables.columns))
+        labels_MBT = _labels(filters, tables, inputs, batch)
     else:
         labels_MBT = jnp.zeros_like(inputs.targets_BT)[None]
     is_counted_BT = inputs.target_index_BT >= 0
@@ -81,6 +83,15 @@ def _loss(experiment, task, batch, tables, shards, constrain, params, inputs: Lo
     return loss, sums
 
 
+def _labels(filters, tables, inputs, batch):
+    """Flat labels of every target: all tokens, then one for each family, then one for each filter."""
+    labels_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch, tables.columns))
+    if not filters:
+        return labels_MBT
+    cells_FBT = filtered.cells(filters, tables, labels_MBT[1:] - 1, first=len(tasks.label_names(tables)))
+    return jnp.concatenate([labels_MBT, cells_FBT])
+
+
 def rows_per_pass(experiment: Experiment) -> int:
     """Rows the network sees at once over all devices."""
     wide = allocate(experiment.objectives, experiment.training.batch_rows).wide
@@ -88,8 +99,9 @@ def rows_per_pass(experiment: Experiment) -> int:
 
 
 def label_count(experiment: Experiment, task: Task) -> int:
-    """How many labels the loss is summed by."""
-    return len(tasks.label_names(task.tables)) if experiment.training.categories else 1
+    """How many labels and filters the loss is summed by."""
+    training = experiment.training
+    return len(tasks.label_names(task.tables)) + len(training.filters) if training.categories else 1
 
 
 def _gradients(loss_of, params, inputs: LossInputs, microbatches: int, constrain, nothing: CategorySums):

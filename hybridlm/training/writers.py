@@ -25,7 +25,7 @@ from hybridlm.training.environment import is_primary
 
 CATEGORIES = "nll/"
 """How the names of category metrics begin: `nll/ar/bracket/open`. They are no headlines."""
-HEADLINES = 24
+HEADLINES = 48
 """How many scalars TensorBoard shows: past that, nobody looks."""
 
 

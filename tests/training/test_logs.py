@@ -45,6 +45,19 @@ def test_a_line_tells_means_by_objective_and_category(log):
     }, "a label without tokens has no mean"
 
 
+def test_filters_stand_behind_the_labels():
+    log = logs.Log(NAMES, LABELS[:1], tokens_per_step=1000, flops=0.0, filters=("new_content", "copy5_only"))
+    log.push(5, with_sums())
+    means = {name: value for name, value in log.arrived(wait=True)[0].scalars.items() if not name.startswith("train/")}
+    assert means == {
+        "loss/ar": 3.0,
+        "filtered/ar/new_content": 3.0,
+        "filtered/ar/copy5_only": 3.0,
+        "loss/masked": 2.5,
+        "filtered/masked/new_content": 2.5,
+    }, "nothing passed the last filter"
+
+
 def test_the_next_line_begins_anew_and_the_rest_of_the_state_stays(log):
     before = with_sums()
     after = log.push(1, before)

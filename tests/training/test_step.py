@@ -134,6 +134,25 @@ def test_the_labels_of_every_family_share_out_the_total(expected, task):
         np.testing.assert_allclose(total_PC[:, here].sum(1), total_PC[:, 0], rtol=1e-6)
 
 
+def test_a_filter_is_a_category_of_one_s_own(two_kinds, small, batches, expected):
+    """Checked against the sums of the same step that are there without filters, which must not change."""
+    filters = {"every": "all", "words": "word_band!=not_a_word", "digit": "digits={one, two}"}
+    filtered = override(two_kinds, {"training.filters": filters})
+    (total_PC, count_PC), (plain_PC, plain_count_PC) = walk(Taker(filtered, small), batches).sums[-1], expected.sums[-1]
+    names = tasks.label_names(small.tables)
+    np.testing.assert_array_equal(count_PC[:, : len(names)], plain_count_PC)
+    np.testing.assert_allclose(total_PC[:, : len(names)], plain_PC, rtol=1e-6)
+    words = [family == "word_band" and label != "not_a_word" for family, label in names]
+    digit = [family == "digits" and label in ("one", "two") for family, label in names]
+    for n, wanted in enumerate(([0], words, digit), len(names)):
+        np.testing.assert_array_equal(count_PC[:, n], plain_count_PC[:, wanted].sum(1))
+        np.testing.assert_allclose(total_PC[:, n], plain_PC[:, wanted].sum(1), rtol=1e-6)
+
+
+def test_without_filters_nothing_is_summed_beside_the_labels(two_kinds, small, expected):
+    assert steps.label_count(two_kinds, small) == len(tasks.label_names(small.tables)) == expected.sums[0][0].shape[1]
+
+
 def test_a_step_is_traced_once_and_never_leaves_the_device(alone, batches, expected):
     state, placed = alone.start(), [alone.place(batch) for batch in batches]
     with jax.transfer_guard("disallow"):

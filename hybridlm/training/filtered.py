@@ -1,0 +1,77 @@
+"""Filtered losses: the mean NLL of the targets that a boolean filter over labels lets through, as the model trains.
+
+To the step a filter is one more category: a target it lets through counts in the filter's cell, any other in none.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from hybridlm.categories import registry
+from hybridlm.categories.filters import Both, Either, Filter, Not, OneOf, parse
+from hybridlm.categories.tables import Tables, by_family
+from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.experiment import Experiment
+
+NOWHERE = 2**30
+"""A flat label past all categories of all rows."""
+
+
+def check(experiment: Experiment) -> None:
+    """Refuses filters that cannot be read, or that training rows with these labels could not answer; needs no data."""
+    for module in experiment.data.label_modules:
+        importlib.import_module(module)
+    labelled = [family for family in registry.families() if not family.compile or family.name in experiment.data.labels]
+    resolve(experiment, labelled)
+
+
+def resolve(experiment: Experiment, families: Sequence[Any]) -> dict[str, Filter]:
+    """The filters of a config by name. `families`, or the partitions of tables, are those of its training rows."""
+    here = {family.name: family for family in families}
+    known = {family.name: family for family in registry.families()} | here
+    found = {name: _parse(name, text, tuple(known.values())) for name, text in experiment.training.filters.items()}
+    for name, wanted in found.items():
+        missing = sorted(set(_read_by(wanted)) - set(here))
+        require(not missing, f"training.filters[{name!r}] reads {', '.join(missing)}, {_cause(experiment, missing)}")
+    return found
+
+
+def _parse(name: str, text: str, families: Sequence[Any]) -> Filter:
+    try:
+        return parse(text, families)
+    except ConfigError as error:
+        raise ConfigError(f"training.filters[{name!r}]={text!r}: {error}") from error
+
+
+def _read_by(wanted: Filter) -> Iterator[str]:
+    """The families a filter reads."""
+    match wanted:
+        case OneOf(family=family):
+            yield family
+        case Not(inner=inner):
+            yield from _read_by(inner)
+        case Both(left=left, right=right) | Either(left=left, right=right):
+            yield from (*_read_by(left), *_read_by(right))
+
+
+def _cause(experiment: Experiment, missing: Sequence[str]) -> str:
+    compiled = tuple(family.name for family in registry.families() if family.compile and family.name in missing)
+    if not compiled:
+        return "but the domains of these data have no names, so nothing says which one a token is of."
+    labels = (*experiment.data.labels, *(name for name in compiled if name not in experiment.data.labels))
+    return (
+        "which training rows are not labelled by: they have the labels that data.labels names, held-out rows all of "
+        f"them. Prepare the text with data.labels={labels}."
+    )
+
+
+def cells(
+    filters: Mapping[str, Filter], tables: Tables, flat_MBT: Int[Array, "M B T"], *, first: int
+) -> Int[Array, "N B T"]:
+    """The category of every target for each of N filters, numbered from `first`, or `NOWHERE`; jit-able."""
+    labels = by_family(tables, flat_MBT)
+    is_through = [wanted.select(labels, tables.families) for wanted in filters.values()]
+    return jnp.stack([jnp.where(through_BT, first + n, NOWHERE) for n, through_BT in enumerate(is_through)])
