@@ -15,11 +15,11 @@ from hybridlm.masks import Mask, causal, materialize
 from hybridlm.reports import plots
 from hybridlm.statistics.intervals import differences
 
-COLUMN = "ar"
+COLUMN = "score/ar"
 SHOWN = ("all", "character_type", "bracket", "digits", "domain")
 ENOUGH = 100
 """Tokens below which a category is left out of the picture; the table has it."""
-PLACE = ["document", "positions", "tokens"]
+PLACE = ["document", "position", "token"]
 
 
 def compare(
@@ -47,11 +47,15 @@ def compare(
 
 def _against(main: pd.DataFrame, other: pd.DataFrame, name: str) -> pd.DataFrame:
     """One row per family and label: mean of the other minus mean of the main run, with a paired interval."""
-    families = [column for column in main if main[column].dtype == "category"]
+    families = [column.removeprefix("label/") for column in main if column.startswith("label/")]
     groups = pd.factorize(main["group"])[0]
     rows = [_difference(main, other, groups, np.zeros(len(main), int), ["all"], "all")]
-    rows += [_difference(main, other, groups, main[f].cat.codes, list(main[f].cat.categories), f) for f in families]
+    rows += [_of_family(main, other, groups, main[f"label/{family}"].cat, family) for family in families]
     return pd.concat(rows).assign(mask=name)
+
+
+def _of_family(main, other, groups, labels, family) -> pd.DataFrame:
+    return _difference(main, other, groups, labels.codes, list(labels.categories), family)
 
 
 def _difference(main, other, groups, codes, labels, family) -> pd.DataFrame:

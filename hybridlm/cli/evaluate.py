@@ -1,4 +1,4 @@
-"""`hybridlm evaluate`: a trained model on held-out text, or on a user's own."""
+"""`hybridlm evaluate`: a trained or published model on held-out text, or on a user's own."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,8 @@ Scores a checkpoint token by token, with the function that training itself repor
 
   hybridlm evaluate --model=runs/quickstart --workdir=runs/again                    the held-out text of the run
   hybridlm evaluate --model=runs/quickstart --workdir=runs/mine --data=my_texts/    your text, a file or a directory
+  hybridlm evaluate --model=EleutherAI/pythia-70m --workdir=runs/pythia --data=my_texts/       a published model
+  hybridlm evaluate --model=runs/a --baseline=runs/b --workdir=runs/both --readings=ar         several, one by one
 
 Writes report.html, scores.json, scores.csv and tokens.parquet (one row per token) to --workdir. Values of the run's
 config that concern reading can be changed: --config.evaluation.split=test, --config.evaluation.batch_rows=64.
@@ -18,12 +20,23 @@ config that concern reading can be changed: --config.evaluation.split=test, --co
 def run(argv: Sequence[str]) -> int:
     """Evaluates; returns the exit code."""
     parser = Parser("evaluate", DESCRIPTION)
-    parser.add_argument("--model", required=True, help="directory of a run made by hybridlm train")
+    parser.add_argument("--model", required=True, help="directory of a run, or of published safetensors, or a hub id")
     parser.add_argument("--workdir", required=True, help="where the report goes")
     parser.add_argument("--data", default="", help="text to score instead of the run's held-out split")
     parser.add_argument("--step", type=int, default=-1, help="checkpoint to read; the newest valid one by default")
+    parser.add_argument("--baseline", action="append", default=[], help="another model to score; may be repeated")
+    parser.add_argument("--readings", default="", help="ways of reading the model, with commas; all by default")
     flags, overrides = parser.read(argv)
 
     from hybridlm.training.offline import evaluate
 
-    return evaluate(flags.model, flags.workdir, data=flags.data, step=flags.step, overrides=overrides)
+    readings = tuple(filter(None, flags.readings.split(",")))
+    return evaluate(
+        flags.model,
+        flags.workdir,
+        baselines=flags.baseline,
+        data=flags.data,
+        step=flags.step,
+        readings=readings,
+        overrides=overrides,
+    )

@@ -57,6 +57,8 @@ class EvaluationConfig:
     """Attributes:
     split: "validation" or "test". every: steps between evaluations during training; 0 evaluates at the end alone.
     rows: at most this many rows of the split, 0 for all. batch_rows: rows per forward pass.
+    context: tokens of its document that a scored token sees at least, or all before it where there are fewer; rows then
+      overlap by as many, and each token is scored once. 0 reads the rows as they are.
     readings: columns of the report by name. draws: bootstrap draws over split groups. seed: of Monte-Carlo samples.
     families: of labels, shown in the table and on the page; files hold all there are, and () shows them too.
     """
@@ -65,6 +67,7 @@ class EvaluationConfig:
     every: int = 0
     rows: int = 0
     batch_rows: int = 32
+    context: int = 0
     readings: dict[str, Reading] = dataclasses.field(default_factory=standard_readings)
     draws: int = 2000
     seed: int = 0
@@ -76,4 +79,11 @@ class EvaluationConfig:
             value = getattr(self, field)
             require(value >= 1, f"evaluation.{field}={value} must be at least 1.")
         require(len(self.readings) > 0, "evaluation.readings is empty; name at least one way of reading the model.")
-        require(self.rows >= 0 and self.every >= 0, "evaluation.rows and evaluation.every must not be negative.")
+        for field in ("rows", "every", "context"):
+            require(getattr(self, field) >= 0, f"evaluation.{field}={getattr(self, field)} must not be negative.")
+        others = [name for name, reading in self.readings.items() if not reading.objective.is_autoregressive]
+        require(
+            not self.context or not others,
+            f"evaluation.context={self.context} lets rows overlap, of which only readings from left to right can make "
+            f"use; leave out {', '.join(others)} (hybridlm evaluate takes --readings=ar).",
+        )

@@ -36,8 +36,8 @@ class Vocabulary:
 
     @property
     def lexicon(self) -> Lexicon:
-        """What families of labels may know of words."""
-        return Lexicon(ranks=self.word_ranks, terms=self.terms)
+        """What families of labels may know of words; what nobody counted is None there."""
+        return Lexicon(ranks=self.word_ranks or None, terms=self.terms or None)
 
 
 def save_vocabulary(vocabulary: Vocabulary, directory: epath.PathLike) -> dict[str, str]:

@@ -65,6 +65,12 @@ class Row:
       mean: nats per token. low, high: its 95 % interval, clustered by split group; None where there is but one group.
       standard_error_mc: of `mean` from Monte-Carlo sampling alone; None where the reading is exact.
       tokens: scored tokens. groups: split groups they come from.
+
+    Means of what else one prediction per token tells, None where a column has several:
+      entropy: of the prediction, in nats. accuracy: how often the token was the likeliest; top_5: among the five.
+      brier: Σ_v (p_v − [v is the token])². confidence: probability of the likeliest. reciprocal_rank: of the token.
+      gate: nats for the label alone, −log p(label); mean − gate are for the token among those of the label. Only in
+        families that read the token alone.
     """
 
     family: str
@@ -76,6 +82,13 @@ class Row:
     standard_error_mc: float | None = None
     tokens: int
     groups: int
+    entropy: float | None = None
+    accuracy: float | None = None
+    top_5: float | None = None
+    brier: float | None = None
+    confidence: float | None = None
+    reciprocal_rank: float | None = None
+    gate: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

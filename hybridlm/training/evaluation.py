@@ -4,8 +4,6 @@ The same function serves the end of training and the offline evaluation of a che
 """
 
 import dataclasses
-import functools
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,61 +12,51 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hybridlm.categories.tables import Tables
-from hybridlm.config.evaluation import EvaluationConfig, Reading
+from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.data.rows import Rows
-from hybridlm.facts.kinds import ScoreKind
-from hybridlm.facts.loss_inputs import LossInputs, Part
-from hybridlm.masks import Mask
-from hybridlm.objectives import single
-from hybridlm.objectives.corruptions import Sample
-from hybridlm.objectives.text import from_batch
-from hybridlm.scoring.nll import token_nll
-from hybridlm.scoring.sums import category_sums
 from hybridlm.training import task as tasks
+from hybridlm.training.columns import Column, columns
+from hybridlm.training.group_sums import GroupSums
+from hybridlm.training.readings import DETAILS, SCORED, Scorer, Values
 from hybridlm.training.step import Batch
 from hybridlm.training.task import Task
+from hybridlm.training.windows import SLOT, slots
 
-ALL_TARGETS = "all scored tokens"
-PLACES = ("document", "group", "language", "tokens", "positions")
+PLACES = ("document", "group", "language", "tokens", "positions", SLOT)
 """Columns of a batch that say where a token stands; they go beside its values."""
-HEAD_CHUNK = 1024
-"""Tokens whose logits exist at once."""
-UNIGRAM = "unigram"
-"""The baseline column: what the training frequencies of ids alone say."""
+SUMMED = DETAILS[:6]
+"""The details whose sums are kept."""
+TOLD = {"entropy": "entropy", "confidence": "confidence", "accuracy": "correct", "rank": "rank"}
+TOLD |= {"margin": "margin", "brier": "brier"}
+"""The details that are kept of each token, and what they are called there."""
+SHARE_UNIT = 2.0**10
+"""Shares of a bound are added up in units of this, since some are large; a power of two changes no digit."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """One column of a report.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Sums of one column over tokens, by split group and label; groups stand in the order of their numbers.
 
     Attributes:
-      part: its name, what its values mean, and what a prediction saw. samples: Monte-Carlo samples, 0 where exact.
-      targets: which tokens it scores. reading: the reading it comes from. within: another whose targets it keeps to.
+      nats_NC, tokens_NC. samples_KC: of every Monte-Carlo sample, by label; none where the column is exact.
+      details_KC: of the values SUMMED, by label; none where the column is not detailed.
+      gate_C: of -log of the probability of the label itself, in families that read the token alone; NaN elsewhere.
+      bytes: of the text scored.
     """
-
-    part: Part
-    samples: int
-    targets: str
-    reading: str
-    within: str = ""
-
-
-@dataclasses.dataclass
-class Totals:
-    """Sums of one column: in nats and tokens by split group and label; by sample and label; bytes of the text scored.
-    Groups are numbered as in the column `group`; those of other splits have no tokens."""
 
     nats_NC: Float[np.ndarray, "N C"]
     tokens_NC: Int[np.ndarray, "N C"]
     samples_KC: Float[np.ndarray, "K C"]
-    bytes: int = 0
+    details_KC: Float[np.ndarray, "_ C"]
+    gate_C: Float[np.ndarray, "C"]
+    bytes: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """Attributes: columns, and their totals in the same order. labels: (family, label) of every C. tokens: arrays of a
-    batch, with the place, id, label in every family, and value under every column, of each scored token."""
+    batch, with the place, id, label in every family, and value under every column, of each scored token; what else an
+    exact column says of it stands under "entropy/<column>" and so on."""
 
     columns: tuple[Column, ...]
     totals: tuple[Totals, ...]
@@ -76,41 +64,13 @@ class Evaluation:
     tokens: list[dict[str, np.ndarray]]
 
 
-def columns(readings: Mapping[str, Reading]) -> tuple[Column, ...]:
-    """One column per reading; beside one of some targets alone, the autoregressive one and the baseline on the same."""
-    found = []
-    left_to_right = next((n for n, r in readings.items() if r.objective.is_autoregressive), None)
-    for name, reading in readings.items():
-        part = single.part(name, reading.objective)
-        some, targets = _targets(name, reading)
-        found.append(Column(part, reading.samples if part.kind == ScoreKind.SHARE else 0, targets, name))
-        if some and left_to_right:
-            other = single.part(f"{left_to_right} {some}", readings[left_to_right].objective)
-            found.append(Column(other, 0, targets, left_to_right, within=name))
-        if some:
-            found.append(Column(_unigram_part(f"{UNIGRAM} {some}"), 0, targets, UNIGRAM, within=name))
-    return (*found, Column(_unigram_part(UNIGRAM), 0, ALL_TARGETS, UNIGRAM))
-
-
-def _targets(name: str, reading: Reading) -> tuple[str, str]:
-    """How columns on the targets of a reading are called, if these are not all tokens, and which they are in words."""
-    if reading.objective.layout == "prefix":
-        return f"after {name}", "tokens after the prefix"
-    if reading.objective.builder or reading.objective.corruption == "masked_lm":
-        return f"on {name}", f"tokens that {name} predicts"
-    return "", ALL_TARGETS
-
-
-def _unigram_part(name: str) -> Part:
-    return Part(name, ScoreKind.EXACT, "nothing: training frequencies alone")
-
-
 def batches(rows: Rows, config: EvaluationConfig) -> Iterator[dict[str, np.ndarray]]:
     """The rows to read: all, or `config.rows` spread evenly over the split; the last batch is filled with padding."""
     count = min(config.rows or len(rows), len(rows))
     picked = np.arange(count) * len(rows) // count
     for first in range(0, count, config.batch_rows):
-        columns = rows.read(picked[first : first + config.batch_rows])
+        here = picked[first : first + config.batch_rows]
+        columns = rows.read(here) | {SLOT: slots(rows, here)}
         missing = config.batch_rows - len(columns["tokens"])
         yield {name: np.pad(column, ((0, missing), (0, 0))) for name, column in columns.items()}
 
@@ -120,76 +80,10 @@ def batch_count(rows: Rows, config: EvaluationConfig) -> int:
     return -(-min(config.rows or len(rows), len(rows)) // config.batch_rows)
 
 
-def scorer(
-    task: Task, config: EvaluationConfig, also: Mask | None = None, where: jax.sharding.Sharding | None = None
-) -> Callable:
-    """Jitted (params, batch, tables, batch number) -> by reading: values, who counts, sums per sample; and labels.
-
-    Make it once per run: each one compiles by itself. `also` is a user's own mask, joined by &; results lie `where`.
-    """
-    return jax.jit(functools.partial(_score, task, config, also), out_shardings=where)
-
-
-def _score(
-    task: Task, config: EvaluationConfig, also: Mask | None, params: Any, batch: Batch, tables: Tables, number: Array
-):
-    labels_MBT = tasks.labels(tables, batch["tokens"], {name: batch[name] for name in tables.columns})
-    results = {}
-    for name, reading in config.readings.items():
-        # a reading's noise depends on its name, so that adding another one changes nothing
-        key = jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()) % 2**31)
-        key = jax.random.fold_in(key, number)
-        results[name] = _read(task, name, reading, also, params, batch, labels_MBT, key)
-    return results, labels_MBT
-
-
-def _read(task: Task, name: str, reading: Reading, also, params, batch: Batch, labels_MBT, key):
-    """Mean value per token of the text over the samples, who is counted, and category sums of every sample."""
-    text = from_batch(batch)
-    samples = reading.samples if reading.objective.is_bound else 1
-
-    def one(sample):
-        drawn = Sample(sample, samples) if reading.objective.is_bound else None
-        # the samples of a bound are shifts of one draw, so they share its key
-        inputs = single.build(name, reading.objective, text, task.ids, jax.random.clone(key), sample=drawn)
-        inputs = inputs if also is None else dataclasses.replace(inputs, mask=inputs.mask & also)
-        value_BT, is_counted_BT = in_text(inputs, _cost(task, params, inputs), text.tokens_BT.shape)
-        sums = category_sums(
-            labels_MBT,
-            jnp.zeros(value_BT.shape[0], jnp.int32),
-            value_BT,
-            is_counted_BT,
-            parts=1,
-            categories=len(tasks.label_names(task.tables)),
-        )
-        return value_BT, is_counted_BT, sums.total_PC[0]
-
-    value_KBT, is_counted_KBT, sums_KC = jax.lax.map(one, jnp.arange(samples))
-    return value_KBT.mean(0), is_counted_KBT.all(0), sums_KC
-
-
-def _cost(task: Task, params: Any, inputs: LossInputs) -> Float[Array, "B T"]:
-    h_BTD = tasks.hidden(task, params, inputs)
-    needed_BT = inputs.score_weight_BT != 0
-    nll_BT = token_nll(h_BTD, tasks.head(task, params), inputs.targets_BT, needed_BT, chunk=HEAD_CHUNK)
-    return inputs.score_weight_BT * nll_BT
-
-
-def in_text(
-    inputs: LossInputs, value_BT: Float[Array, "B T"], shape: tuple[int, int]
-) -> tuple[Float[Array, "R S"], Bool[Array, "R S"]]:
-    """Moves values from where tokens are predicted to where they stand in the text, and says which were targets."""
-    size = shape[0] * shape[1]
-    place = jnp.where(inputs.target_index_BT >= 0, inputs.target_index_BT, size).reshape(-1)
-    value = jnp.zeros(size, jnp.float32).at[place].add(value_BT.reshape(-1), mode="drop")
-    is_counted = jnp.zeros(size, bool).at[place].set(True, mode="drop")
-    return value.reshape(shape), is_counted.reshape(shape)
-
-
 def evaluate(
     task: Task,
     config: EvaluationConfig,
-    score: Callable,
+    score: Scorer,
     params: Any,
     batches: Iterable[dict[str, np.ndarray]],
     *,
@@ -197,24 +91,21 @@ def evaluate(
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Scores all batches with a `scorer`. `place` puts rows on devices; `on_batch` hears how many are done."""
-    tables = jax.device_put(task.tables)
-    found = columns(config.readings)
-    labels = tasks.label_names(task.tables)
-    totals = tuple(_empty(column, len(labels)) for column in found)
-    tokens = []
-    for done, (batch, (results, labels_MBT)) in enumerate(_ahead(score, params, tables, batches, place)):
-        values = {name: jax.device_get(result) for name, result in results.items()}
-        values[UNIGRAM] = _unigram_values(task, batch)
-        tokens.append(_add(found, totals, values, np.asarray(labels_MBT), batch, task))
+    found = columns(config.readings, task.has_counts)
+    sums, tokens = _Sums(task, config, found), []
+    for done, (batch, (values, labels_MBT)) in enumerate(_ahead(score, params, batches, place)):
+        is_counted = [_is_counted(column, values) for column in found]
+        sums.add(batch, labels_MBT, values, is_counted)
+        tokens.append(_tokens(task, found, batch, *jax.device_get((labels_MBT, values, is_counted))))
         on_batch(done + 1)
-    return Evaluation(found, totals, labels, tokens)
+    return Evaluation(found, sums.read(), tasks.label_names(task.tables), tokens)
 
 
-def _ahead(score, params, tables, batches, place) -> Iterator:
+def _ahead(score, params, batches, place) -> Iterator:
     """Results in order, each read by the host only when the next batch is already on its way."""
     waiting = None
     for number, batch in enumerate(batches):
-        result = (batch, score(params, place(batch), tables, number))
+        result = (batch, score(params, place({name: column for name, column in batch.items() if name != SLOT}), number))
         if waiting:
             yield waiting
         waiting = result
@@ -222,42 +113,91 @@ def _ahead(score, params, tables, batches, place) -> Iterator:
         yield waiting
 
 
-def _empty(column: Column, labels: int) -> Totals:
-    return Totals(np.zeros((0, labels)), np.zeros((0, labels), np.int64), np.zeros((max(column.samples, 1), labels)))
+def _is_counted(column: Column, values: Mapping[str, Values]) -> Bool[Array, "B T"]:
+    """Which tokens of a batch a column counts."""
+    is_counted_BT = values[column.reading].is_counted_BT
+    return is_counted_BT & values[column.within].is_counted_BT if column.within else is_counted_BT
 
 
-def _unigram_values(task: Task, batch):
-    is_counted_BT = (batch["segment_ids"] > 0) & (batch["positions"] > 0)
-    return np.where(is_counted_BT, task.unigram_V[batch["tokens"]], 0), is_counted_BT, None
+class _Sums:
+    """The totals of all columns, batch by batch."""
+
+    def __init__(self, task: Task, config: EvaluationConfig, found: tuple[Column, ...]):
+        self._task, self._columns, self._detailed = task, found, [column for column in found if column.is_detailed]
+        labels, detailed = len(tasks.label_names(task.tables)), len(self._detailed)
+        self._nats = GroupSums([1] * len(found), labels)
+        self._details = GroupSums([len(SUMMED)] * detailed, labels, capacity=1)
+        self._gates = GroupSums([1] * detailed, labels, capacity=1)
+        samples = (config.readings[c.reading].samples if c.samples and not c.within else 0 for c in found)
+        self._samples = [np.zeros((count, labels)) for count in samples]
+        self._bytes = np.zeros(len(found), np.int64)
+
+    def add(self, batch, labels_MBT, values: Mapping[str, Values], is_counted) -> None:
+        """Adds a batch; only samples and bytes wait for the devices."""
+        unit = [1 / SHARE_UNIT if column.samples else 1.0 for column in self._columns]
+        nats = [values[column.reading].nats_BT[None] * u for column, u in zip(self._columns, unit)]
+        # padding is no group's, and the first token is never padding
+        group_BT = np.where(batch["segment_ids"] > 0, batch["group"], batch["group"][0, 0])
+        self._nats.add(group_BT, labels_MBT, list(zip(nats, is_counted)))
+        self._add_details(labels_MBT, values, [c for c, column in zip(is_counted, self._columns) if column.is_detailed])
+        for number, column in enumerate(self._columns):
+            if len(self._samples[number]):
+                self._samples[number] += np.asarray(values[column.reading].samples_KC)
+            lengths_BT = self._task.byte_lengths_V[batch["tokens"]]
+            self._bytes[number] += lengths_BT[np.asarray(is_counted[number])].sum()
+
+    def _add_details(self, labels_MBT, values, is_counted) -> None:
+        here = [values[column.reading] for column in self._detailed]
+        nobody_BT = np.zeros(labels_MBT.shape[1:], np.int32)
+        details = [(value.details_KBT[: len(SUMMED)], counted) for value, counted in zip(here, is_counted)]
+        self._details.add(nobody_BT, labels_MBT, details)
+        # each token has one gate per family, and counts under its label of that family alone: families lie side by side
+        families = self._task.tables.by_token_VF.shape[1]
+        labels_1NT = labels_MBT[1 : 1 + families].reshape(1, -1, nobody_BT.shape[1])
+        gates = [
+            (value.gate_FBT.reshape(labels_1NT.shape), jnp.tile(counted, (families, 1)))
+            for value, counted in zip(here, is_counted)
+        ]
+        self._gates.add(np.tile(nobody_BT, (families, 1)), labels_1NT, gates)
+
+    def read(self) -> tuple[Totals, ...]:
+        """The totals in the order of the columns."""
+        _, nats = self._nats.read()
+        details, gates = (iter(sums.read()[1]) for sums in (self._details, self._gates))
+        return tuple(
+            Totals(
+                nats_NC=total_1NC[0] * (SHARE_UNIT if column.samples else 1.0),
+                tokens_NC=count_NC,
+                samples_KC=samples_KC,
+                details_KC=next(details)[0][:, 0] if column.is_detailed else samples_KC[:0],
+                gate_C=self._gate(*next(gates)) if column.is_detailed else np.full(samples_KC.shape[1], np.nan),
+                bytes=int(size),
+            )
+            for column, (total_1NC, count_NC), samples_KC, size in zip(
+                self._columns, nats, self._samples, self._bytes, strict=True
+            )
+        )
+
+    def _gate(self, total_1NC, count_NC) -> Float[np.ndarray, "C"]:
+        return np.where(count_NC[0] > 0, total_1NC[0, 0], np.nan)
 
 
-def _add(found, totals: tuple[Totals, ...], values, labels_MBT, batch, task: Task) -> dict[str, np.ndarray]:
-    """Adds a batch to the totals in place; returns its tokens with the value of every column."""
-    is_text_BT = (batch["segment_ids"] > 0) & (batch["positions"] > 0)
+def _tokens(task: Task, found, batch, labels_MBT, values: Mapping[str, Values], is_counted) -> dict[str, np.ndarray]:
+    """The scored tokens of a batch, with the value of every column."""
+    is_text_BT = (batch["segment_ids"] > 0) & (batch["positions"] > 0) & (batch.get(SCORED, 1) > 0)
     tokens = {name: batch[name][is_text_BT] for name in PLACES if name in batch}
+    labels_MN = labels_MBT[:, is_text_BT]
     for number, family in enumerate(task.tables.families, 1):
         # flat label 0 is "all", and each family's own labels begin at its offset
-        tokens[family.name] = labels_MBT[number][is_text_BT] - task.tables.offsets[number - 1] - 1
-    for column, total in zip(found, totals, strict=True):
-        value_BT, is_counted_BT, samples_KC = values[column.reading]
-        if column.within:
-            is_counted_BT = is_counted_BT & values[column.within][1]
-        elif samples_KC is not None:
-            total.samples_KC += samples_KC
-        _by_group(total, value_BT, is_counted_BT, labels_MBT, batch["group"])
-        total.bytes += int(task.byte_lengths_V[batch["tokens"][is_counted_BT]].sum())
-        tokens[column.part.name] = np.where(is_counted_BT, value_BT, np.nan)[is_text_BT].astype(np.float32)
+        tokens[family.name] = (labels_MN[number] - task.tables.offsets[number - 1] - 1).astype(np.int8)
+    for column, counted_BT in zip(found, is_counted, strict=True):
+        value, is_counted_N = values[column.reading], counted_BT[is_text_BT]
+
+        def of_text(x_BT, is_counted_N=is_counted_N):
+            return np.where(is_counted_N, x_BT[is_text_BT], np.nan).astype(np.float32)
+
+        tokens[column.part.name] = of_text(value.nats_BT)
+        if column.is_detailed and not column.within:
+            named = zip(DETAILS, value.details_KBT, strict=True)
+            tokens |= {f"{TOLD[name]}/{column.part.name}": of_text(x_BT) for name, x_BT in named if name in TOLD}
     return tokens
-
-
-def _by_group(total: Totals, value_BT, is_counted_BT, labels_MBT, group_BT) -> None:
-    """Adds values to their group and to one label of every family, in float64 and whole numbers."""
-    rows, labels = total.nats_NC.shape
-    more = max(int(group_BT.max()) + 1 - rows, 0)
-    total.nats_NC = np.pad(total.nats_NC, ((0, more), (0, 0)))
-    total.tokens_NC = np.pad(total.tokens_NC, ((0, more), (0, 0)))
-    shape, value = total.nats_NC.shape, value_BT[is_counted_BT].astype(np.float64)
-    for labels_BT in labels_MBT:
-        flat = group_BT[is_counted_BT] * labels + labels_BT[is_counted_BT]
-        total.nats_NC += np.bincount(flat, value, minlength=total.nats_NC.size).reshape(shape)
-        total.tokens_NC += np.bincount(flat, minlength=total.nats_NC.size).reshape(shape)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,35 +15,42 @@ from etils import epath
 import hybridlm
 from hybridlm.categories.tables import describe
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.storage import to_dict
+from hybridlm.data.rows import Rows
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.models import size
 from hybridlm.reports import curves, export, html, terminal
 from hybridlm.reports.sample import Sample
 from hybridlm.reports.scores import Column, Row, Scores, of_families, save
 from hybridlm.statistics.intervals import means
-from hybridlm.training import environment
-from hybridlm.training import evaluation as evaluations
-from hybridlm.training.evaluation import Evaluation, Totals
+from hybridlm.training import columns as readings
+from hybridlm.training import environment, token_table
+from hybridlm.training.evaluation import SUMMED, Evaluation, Totals
 from hybridlm.training.pictures import masks
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
 
+SCORES = "scores.json"
 SAMPLES, SAMPLE_TOKENS = 4, 160
+SAMPLED = 16
+"""Batches among whose documents the samples are looked for."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a report says of model and text beside the numbers; `row` is one row of the text, to draw masks on."""
+    """What a report says of model and text beside the numbers: `rows` as they were prepared, and names of documents by
+    number, where they are known."""
 
     experiment: Experiment
     task: Task
     tokenizer: Tokenizer
     split: str
     step: int
-    fingerprints: dict[str, str]
+    fingerprints: Mapping[str, str]
     parameters: int
-    row: Mapping[str, np.ndarray]
+    rows: Rows
+    names: Sequence[str] = ()
 
 
 def headline(found: Evaluation) -> dict[str, float]:
@@ -53,33 +62,35 @@ def _mean(totals: Totals) -> float:
     return float(totals.nats_NC[:, 0].sum() / max(totals.tokens_NC[:, 0].sum(), 1))
 
 
-def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: epath.Path) -> None:
+def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: epath.Path | None) -> None:
     """Writes every form of the report to the directory and prints the table, on the first process."""
     if not environment.is_primary():
         return
     scores = of(facts, found)
-    save(scores, directory / "scores.json")
     export.export(scores, directory / "scores.csv")
-    tokens = token_table(facts.task, found)
-    (directory / "tokens.parquet").write_bytes(tokens.to_parquet(index=False))
+    token_table.write(
+        directory / "tokens.parquet",
+        facts.task,
+        found,
+        facts.rows,
+        facts.tokenizer.token_bytes,
+        names=facts.names,
+        tokenizer=facts.tokenizer.sha256,
+        checkpoint=facts.fingerprints.get("weights", f"{facts.experiment.name}, step {facts.step}"),
+        run={"name": facts.experiment.name, "step": facts.step, "split": facts.split},
+    )
     shown = of_families(scores, facts.experiment.evaluation.families)
     html.write(
         shown,
-        curves.read(metrics) if metrics.exists() else None,
+        curves.read(metrics) if metrics and metrics.exists() else None,
         directory / "report.html",
-        masks=masks(facts.experiment, facts.task, facts.row),
-        samples=_samples(facts, shown.columns, tokens),
+        masks=masks(facts.experiment, facts.task, facts.rows.read([0])),
+        samples=_samples(facts, shown.columns, found),
     )
+    # last: its presence says that all is there
+    save(scores, directory / SCORES)
     terminal.show(shown)
     print(f"\nreport: {directory / 'report.html'}")
-
-
-def token_table(task: Task, found: Evaluation) -> pd.DataFrame:
-    """One row per scored token: where it stands, its label in every family, its value in nats under every column."""
-    table = pd.concat([pd.DataFrame(batch) for batch in found.tokens], ignore_index=True)
-    for family in task.tables.families:
-        table[family.name] = pd.Categorical.from_codes(table[family.name], family.labels)
-    return table
 
 
 def of(facts: Facts, found: Evaluation) -> Scores:
@@ -89,12 +100,12 @@ def of(facts: Facts, found: Evaluation) -> Scores:
         rows=tuple(
             row for c, t in zip(found.columns, found.totals, strict=True) for row in _rows(facts, found.labels, c, t)
         ),
-        run=_run(facts),
+        run=_run(facts, found),
         families=describe(facts.task.tables)["families"],
     )
 
 
-def _column(column: evaluations.Column, totals: Totals) -> Column:
+def _column(column: readings.Column, totals: Totals) -> Column:
     nats = totals.nats_NC[:, 0].sum()
     return Column(
         name=column.part.name,
@@ -103,11 +114,11 @@ def _column(column: evaluations.Column, totals: Totals) -> Column:
         targets=column.targets,
         samples=max(column.samples, 1),
         bits_per_byte=float(nats / math.log(2) / totals.bytes) if totals.bytes else None,
-        is_baseline=column.reading == evaluations.UNIGRAM,
+        is_baseline=column.reading == readings.UNIGRAM,
     )
 
 
-def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
+def _rows(facts: Facts, labels, column: readings.Column, totals: Totals):
     tokens_C = totals.tokens_NC.sum(0)
     error_C = _sampling_error(totals, tokens_C) if column.samples else np.zeros(len(labels))
     config = facts.experiment.evaluation
@@ -132,7 +143,17 @@ def _rows(facts: Facts, labels, column: evaluations.Column, totals: Totals):
                 standard_error_mc=float(error_C[c]) if column.samples else None,
                 tokens=int(tokens_C[c]),
                 groups=groups,
+                **_details(totals, c, int(tokens_C[c])),
             )
+
+
+def _details(totals: Totals, label: int, tokens: int) -> dict[str, float]:
+    """Means of what else a detailed column says of the tokens of a label."""
+    if not len(totals.details_KC):
+        return {}
+    means_K = (totals.details_KC[:, label] / tokens).tolist()
+    gate = totals.gate_C[label]
+    return dict(zip(SUMMED, means_K, strict=True)) | ({} if math.isnan(gate) else {"gate": float(gate / tokens)})
 
 
 def _number(end: float, groups: int) -> float | None:
@@ -146,7 +167,7 @@ def _sampling_error(totals: Totals, tokens_C: np.ndarray) -> np.ndarray:
     return means_KC.std(0, ddof=1) / math.sqrt(len(means_KC))
 
 
-def _run(facts: Facts) -> dict[str, Any]:
+def _run(facts: Facts, found: Evaluation) -> dict[str, Any]:
     machine = environment.describe()
     return {
         "name": facts.experiment.name,
@@ -159,6 +180,9 @@ def _run(facts: Facts) -> dict[str, Any]:
         "seed": facts.experiment.seed,
         "tokenizer": facts.fingerprints["tokenizer"][:16],
         "data": facts.fingerprints.get("data", "")[:16],
+        "weights": facts.fingerprints.get("weights", "")[:16],
+        "values": fingerprint(found),
+        "request": request(facts),
         "labels": describe(facts.task.tables)["fingerprint"],
         "hybridlm": hybridlm.__version__,
         "machine": {name: machine[name] for name in ("jax", "platform", "devices") if name in machine},
@@ -166,9 +190,33 @@ def _run(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _samples(facts: Facts, columns: Sequence[Column], tokens: pd.DataFrame) -> list[Sample]:
+def request(facts: Facts) -> str:
+    """A hash of all that decides the values: model, text, and how one reads the other."""
+    asked = [to_dict(facts.experiment), dict(facts.fingerprints), facts.split, facts.step, hybridlm.__version__]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_written(facts: Facts, directory: epath.Path) -> bool:
+    """Does the directory hold a whole report of just this?"""
+    if not (directory / SCORES).exists():
+        return False
+    return json.loads((directory / SCORES).read_text())["run"].get("request") == request(facts)
+
+
+def fingerprint(found: Evaluation) -> str:
+    """A hash of the value of every token under every column; two runs that read the same agree in it."""
+    total = hashlib.sha256()
+    for batch in found.tokens:
+        for column in found.columns:
+            total.update(np.ascontiguousarray(batch[column.part.name]).tobytes())
+    return total.hexdigest()[:16]
+
+
+def _samples(facts: Facts, columns: Sequence[Column], read: Evaluation) -> list[Sample]:
     """The beginnings of some documents from different groups, with what every token cost under each column."""
     columns, found = [column.name for column in columns], []
+    kept = ["document", "positions", "tokens", *columns]
+    tokens = pd.concat([pd.DataFrame({name: batch[name] for name in kept}) for batch in read.tokens[:SAMPLED]])
     for document, pieces in tokens.groupby("document", sort=False):
         # positions count up within a piece, and fall where the next one begins
         piece = pieces[(pieces["positions"].diff().fillna(1) <= 0).cumsum() == 0].head(SAMPLE_TOKENS)
@@ -189,5 +237,5 @@ def of_session(session: Session, state: TrainState) -> Facts:
         step=int(state.step),
         fingerprints=session.metadata["fingerprints"],
         parameters=size.count(state.params),
-        row=session.held_out.read([0]),
+        rows=session.text,
     )

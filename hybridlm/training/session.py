@@ -30,10 +30,13 @@ from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
 from hybridlm.training.checkpoints import Checkpoints
+from hybridlm.training.columns import UNIGRAM
 from hybridlm.training.compatibility import check_fingerprints, check_mixing
-from hybridlm.training.evaluation import PLACES, UNIGRAM, scorer
+from hybridlm.training.evaluation import PLACES
+from hybridlm.training.readings import Scorer, scorer
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
+from hybridlm.training.windows import rows_to_read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Session:
     """Attributes:
     task: with the labels of training rows. reader: the same with those of held-out rows.
     mesh, where (shardings of the state), take_step (state, batch, tables) -> state.
-    score: the `evaluation.scorer` of the run. place puts a process's own rows on the mesh, spread those all hold.
-    stream: training batches. held_out: rows of the evaluation split.
+    score: how held-out rows are read. place puts a process's own rows on the mesh, spread those all hold.
+    stream: training batches. text: rows of the evaluation split. held_out: the same, as they are read.
     vocabulary. checkpoints, and metadata: what every checkpoint says of itself.
     """
 
@@ -53,10 +56,11 @@ class Session:
     mesh: Mesh
     where: TrainState
     take_step: Callable
-    score: Callable
+    score: Scorer
     place: Callable
     spread: Callable
     stream: TrainStream
+    text: Rows
     held_out: Rows
     vocabulary: Vocabulary
     checkpoints: Checkpoints
@@ -75,7 +79,8 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         "since each puts rows of its own on its own devices.",
     )
     prepared = _prepared(experiment, directory)
-    held_out = prepared.rows(experiment.evaluation.split)
+    text = prepared.rows(experiment.evaluation.split)
+    held_out = rows_to_read(text, experiment.evaluation)
     task = task_of(experiment, prepared.vocabulary, prepared.rows("train").names)
     reader = task_of(experiment, prepared.vocabulary, held_out.names)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
@@ -90,10 +95,11 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         mesh=mesh,
         where=where,
         take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
-        score=scorer(reader, experiment.evaluation, experiment.mask, placement.replicated(mesh)),
+        score=scorer(reader, experiment.evaluation, experiment.mask, mesh),
         place=placement.placer(mesh),
         spread=placement.spreader(mesh),
         stream=_stream(experiment, prepared),
+        text=text,
         held_out=held_out,
         vocabulary=prepared.vocabulary,
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
@@ -124,7 +130,7 @@ def check(session: Session) -> None:
     try:
         jax.eval_shape(session.take_step, state, rows(train.names, experiment.training.batch_rows), session.task.tables)
         batch = rows(held_out.names, experiment.evaluation.batch_rows)
-        jax.eval_shape(session.score, state.params, batch, session.reader.tables, 0)
+        jax.eval_shape(session.score, state.params, batch, 0)
     except ValueError as error:
         raise ConfigError(f"this config cannot be run: {error}") from error
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hybridlm import attention
+from hybridlm.categories import registry
 from hybridlm.categories.tables import Tables, build, flat_labels
 from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
@@ -20,6 +21,9 @@ from hybridlm.models import decoder
 from hybridlm.objectives.text import Ids
 from hybridlm.scoring.unigram import log_unigram, unigram_nll
 
+COUNTED = ("frequency_mass", "frequency_rank")
+"""Families of how often an id stands in the training text."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -28,7 +32,7 @@ class Task:
     Attributes:
       model: the network's shape. vocab_size: the tokenizer's. ids: the mask token and what is never predicted.
       tables: label tables. unigram_V: NLL of each id under the training counts, in nats. log_unigram_V: the bias that
-        starts there.
+        starts there. has_counts: whether there are training counts.
       byte_lengths_V: bytes each id stands for.
     """
 
@@ -39,6 +43,7 @@ class Task:
     unigram_V: Float[np.ndarray, "V"]
     log_unigram_V: Float[np.ndarray, "V"]
     byte_lengths_V: Int[np.ndarray, "V"]
+    has_counts: bool = True
 
 
 def make(
@@ -62,14 +67,17 @@ def make(
     never = tuple(sorted({special["pad"], special["bos"], special["mask"]} - {special["eos"]}))
     predictable = np.setdiff1d(np.arange(size), never)
     columns = columns if domains else set(columns) - {"language"}
+    has_counts = bool(np.any(counts_V))
+    families = [family for family in registry.families() if has_counts or family.name not in COUNTED]
     return Task(
         model=model,
         vocab_size=size,
         ids=Ids(mask=special["mask"], never=never, size=size),
-        tables=build(token_bytes, counts_V, special, domains, columns=columns),
+        tables=build(token_bytes, counts_V, special, domains, columns=columns, families=families),
         unigram_V=unigram_nll(counts_V, predictable),
         log_unigram_V=log_unigram(counts_V, predictable),
         byte_lengths_V=np.array([len(token) for token in token_bytes]),
+        has_counts=has_counts,
     )
 
 

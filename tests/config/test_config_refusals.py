@@ -188,7 +188,7 @@ EVALUATION = [
     ({"batch_rows": 0}, "evaluation.batch_rows=0 must be at least 1."),
     ({"draws": 0}, "evaluation.draws=0 must be at least 1."),
     ({"readings": {}}, "evaluation.readings is empty; name at least one way of reading the model."),
-    ({"rows": -1}, "evaluation.rows and evaluation.every must not be negative."),
+    ({"rows": -1}, "evaluation.rows=-1 must not be negative."),
 ]
 
 SOURCE = [

@@ -43,17 +43,17 @@ def table():
         {
             "document": np.repeat(np.arange(40), 5),
             "group": np.repeat(np.arange(40), 5),
-            "positions": np.tile(np.arange(5), 40),
-            "tokens": random.integers(0, 9, 200),
-            "digits": pd.Categorical.from_codes(random.integers(0, 2, 200), ["none", "one"]),
-            "ar": random.normal(5, 2, 200),
+            "position": np.tile(np.arange(5), 40),
+            "token": random.integers(0, 9, 200),
+            "label/digits": pd.Categorical.from_codes(random.integers(0, 2, 200), ["none", "one"]),
+            "score/ar": random.normal(5, 2, 200),
         }
     )
 
 
 def test_a_constant_difference_is_found_without_any_width(table, tmp_path):
     """Unpaired, the spread of the tokens would drown it."""
-    worse = table.assign(ar=table["ar"] + np.where(table["digits"] == "one", 0.5, 0.25))
+    worse = table.assign(**{"score/ar": table["score/ar"] + np.where(table["label/digits"] == "one", 0.5, 0.25)})
     files = {"causal": epath.Path(tmp_path / "a.parquet"), "other": epath.Path(tmp_path / "b.parquet")}
     for name, data in {"causal": table, "other": worse}.items():
         files[name].write_bytes(data.to_parquet(index=False))
@@ -71,6 +71,6 @@ def test_a_constant_difference_is_found_without_any_width(table, tmp_path):
 def test_runs_on_other_text_are_not_compared(table, tmp_path):
     files = {"causal": epath.Path(tmp_path / "a.parquet"), "other": epath.Path(tmp_path / "b.parquet")}
     files["causal"].write_bytes(table.to_parquet(index=False))
-    files["other"].write_bytes(table.assign(tokens=1).to_parquet(index=False))
+    files["other"].write_bytes(table.assign(token=1).to_parquet(index=False))
     with pytest.raises(ValueError, match="holds other tokens than"):
         compare.compare(files, "causal", {"causal": None, "other": None}, epath.Path(tmp_path))

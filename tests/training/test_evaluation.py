@@ -2,15 +2,18 @@
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from hybridlm.config.evaluation import Reading, standard_readings
 from hybridlm.config.objective import Objective, autoregressive, masked_diffusion, masked_lm, prefix_lm
 from hybridlm.config.storage import override
+from hybridlm.config.training import MeshConfig
 from hybridlm.data.rows import Rows
 from hybridlm.facts.head import logits
 from hybridlm.facts.kinds import ScoreKind
@@ -18,8 +21,12 @@ from hybridlm.facts.tokens import one_document
 from hybridlm.models import decoder
 from hybridlm.objectives import single
 from hybridlm.objectives.text import Ids, Text
-from hybridlm.training import evaluation
+from hybridlm.sharding import mesh as meshes
+from hybridlm.sharding.rules import shardings
+from hybridlm.training import evaluation, placement, readings
 from hybridlm.training import task as tasks
+from hybridlm.training.columns import columns
+from hybridlm.training.windows import Windows
 
 ONE_BY_ONE = Objective(layout="blocks", corruption="all", predicts="same", streams=2, block_size=1)
 READINGS = {
@@ -59,7 +66,7 @@ def read(network, config, rows):
     task, params = network
     size = config.batch_rows
     batches = [{name: column[first : first + size] for name, column in rows.items()} for first in range(0, ROWS, size)]
-    score = evaluation.scorer(task, config)
+    score = readings.scorer(task, config)
     return evaluation.evaluate(task, config, score, params, map(functools.partial(padded, size), batches))
 
 
@@ -185,13 +192,91 @@ def test_every_family_shares_out_the_same_total(found):
 
 def test_sums_by_group_and_label_are_those_of_the_tokens(found):
     group, label = (np.concatenate([batch[name] for batch in found.tokens]) for name in ("group", "digits"))
-    offset = found.labels.index(("digits", "none"))
+    offset, groups = found.labels.index(("digits", "none")), np.unique(group)
     for column, total in zip(found.columns, found.totals, strict=True):
         nats = values(found, column.part.name)
         for n, c in [(group[0], label[0]), (group[-1], label[-1])]:
             here = (group == n) & (label == c) & ~np.isnan(nats)
-            assert total.tokens_NC[n, offset + c] == here.sum()
-            np.testing.assert_allclose(total.nats_NC[n, offset + c], nats[here].sum(), rtol=1e-5)
+            row = np.flatnonzero(groups == n)[0]
+            assert total.tokens_NC[row, offset + c] == here.sum()
+            np.testing.assert_allclose(total.nats_NC[row, offset + c], nats[here].sum(), rtol=1e-5)
+
+
+def test_what_an_exact_column_says_of_a_token_is_in_its_distribution(found, network, rows, log_probs):
+    task, _ = network
+    never = list(task.ids.never)
+    told = {name: values(found, f"{name}/ar") for name in evaluation.TOLD.values()}
+    place = 0
+    for _, _, ids in documents(rows):
+        for table, target in zip(log_probs(ids, causal(len(ids)))[:-1], ids[1:]):
+            others = np.delete(table, [target, *never])
+            p = np.exp(np.delete(table, never))
+            expected = {
+                "entropy": special.entr(p).sum(),
+                "confidence": p.max(),
+                "correct": table[target] > others.max(),
+                "rank": 1 + (others > table[target]).sum(),
+                "margin": table[target] - others.max(),
+                "brier": (p**2).sum() - 2 * np.exp(table[target]) + 1,
+            }
+            for name, value in expected.items():
+                np.testing.assert_allclose(told[name][place], value, rtol=1e-4, atol=1e-4, err_msg=name)
+            place += 1
+    assert place == len(told["rank"])
+
+
+def test_details_are_summed_by_label(found, network):
+    label = np.concatenate([batch["digits"] for batch in found.tokens])
+    total, c = totals(found, "ar"), found.labels.index(("digits", "none"))
+    here = label == 0
+    assert 0 < here.sum() < len(here)
+    for name in ("entropy", "confidence", "brier"):
+        expected = values(found, f"{name}/ar")[here].sum()
+        np.testing.assert_allclose(total.details_KC[evaluation.SUMMED.index(name), c], expected, rtol=1e-5)
+    right = values(found, "correct/ar")[here].sum()
+    assert total.details_KC[evaluation.SUMMED.index("accuracy"), c] == right
+    assert totals(found, "masked").details_KC.size == 0, "its values are means over several predictions"
+
+
+def test_the_gate_is_the_cost_of_the_label_alone(found, network, rows, log_probs):
+    task, _ = network
+    number = [family.name for family in task.tables.families].index("digits")
+    label_V, cost = task.tables.by_token_VF[:, number], {}
+    for _, _, ids in documents(rows):
+        for table, target in zip(log_probs(ids, causal(len(ids)))[:-1], ids[1:]):
+            label = label_V[target]
+            same = np.setdiff1d(np.flatnonzero(label_V == label), task.ids.never)
+            cost[label] = cost.get(label, 0) - np.logaddexp.reduce(table[same])
+    gate_C, first = totals(found, "ar").gate_C, found.labels.index(("digits", "none"))
+    assert len(cost) > 1
+    for label, nats in cost.items():
+        np.testing.assert_allclose(gate_C[first + label], nats, rtol=1e-4)
+    assert np.isnan(gate_C[found.labels.index(("domain", "prose"))]), "the domain is no class of ids"
+
+
+@pytest.fixture
+def spread(network, sensitive, rows):
+    """An exact reading on a mesh."""
+    task, params = network
+    config = dataclasses.replace(sensitive.evaluation, readings={"ar": READINGS["ar"]}, batch_rows=4)
+
+    def read(**sizes):
+        mesh = meshes.make(MeshConfig(**sizes), devices=jax.devices()[: math.prod(sizes.values())])
+        score = readings.scorer(task, config, mesh=mesh)
+        here = jax.device_put(params, shardings(params, mesh))
+        batches = [{name: column[:4] for name, column in rows.items()}]
+        found = evaluation.evaluate(task, config, score, here, batches, place=placement.spreader(mesh))
+        return dataclasses.asdict(totals(found, "ar"))
+
+    return read
+
+
+@pytest.mark.parametrize("sizes", [{"data": 4, "tensor": 1}, {"data": 1, "tensor": 2}], ids=str)
+def test_a_mesh_changes_no_count_and_sums_by_rounding_alone(spread, sizes):
+    one, many = spread(data=1, fsdp=1, tensor=1), spread(fsdp=1, **sizes)
+    np.testing.assert_array_equal(many["tokens_NC"], one["tokens_NC"])
+    for name, expected in one.items():
+        np.testing.assert_allclose(many[name], expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_padding_is_never_counted(found, rows, task):
@@ -228,7 +313,7 @@ def test_values_of_a_bound_are_means_of_its_samples(found):
 
 
 def test_columns_say_what_they_mean():
-    found = {column.part.name: column for column in evaluation.columns(standard_readings(8, samples=3))}
+    found = {column.part.name: column for column in columns(standard_readings(8, samples=3))}
     assert list(found) == ["ar", "prefix", "ar after prefix", "unigram after prefix", "block", "masked", "unigram"]
     assert {name: (column.part.kind.label, column.samples) for name, column in found.items()} == {
         "ar": ("exact", 0),
@@ -246,12 +331,12 @@ def test_columns_say_what_they_mean():
 
 
 def test_without_an_autoregressive_reading_none_is_made_up():
-    names = [column.part.name for column in evaluation.columns({"p": Reading(objective=prefix_lm(0.5, 0.5))})]
+    names = [column.part.name for column in columns({"p": Reading(objective=prefix_lm(0.5, 0.5))})]
     assert names == ["p", "unigram after p", "unigram"]
 
 
 def test_a_reading_that_saw_the_right_is_conditional():
-    column, unigram, every = evaluation.columns({"bert": Reading(objective=masked_lm())})
+    column, unigram, every = columns({"bert": Reading(objective=masked_lm())})
     assert column.part.kind == ScoreKind.CONDITIONAL
     assert column.targets == unigram.targets == "tokens that bert predicts" != every.targets
     assert unigram.within == "bert"
@@ -259,6 +344,8 @@ def test_a_reading_that_saw_the_right_is_conditional():
 
 class Numbered(Rows):
     """Rows that hold their own number."""
+
+    row_length = 1
 
     def __init__(self, count):
         self._count = count
@@ -286,6 +373,19 @@ def test_values_move_to_the_token_they_belong_to_and_add_up():
     text = Text(tokens_BT=ones, segment_BT=ones, position_BT=jnp.arange(4)[None], columns={})
     inputs = single.build("ar", autoregressive(), text, Ids(mask=0, never=(0,), size=2), jax.random.key(0))
     inputs = dataclasses.replace(inputs, target_index_BT=jnp.array([[2, 0, 2, -1]]))
-    value, is_counted = evaluation.in_text(inputs, jnp.array([[1.0, 2.0, 4.0, 8.0]]), (1, 3))
-    assert value.tolist() == [[2.0, 0.0, 5.0]]
+    value, is_counted = readings.in_text(inputs, jnp.array([[[1.0, 2.0, 4.0, 8.0]]]), (1, 3))
+    assert value.tolist() == [[[2.0, 0.0, 5.0]]]
     assert is_counted.tolist() == [[True, False, True]]
+
+
+@pytest.mark.parametrize("context", [0, 11, 30])
+def test_tokens_in_windows_cost_what_their_window_says(network, session, sensitive, log_probs, context):
+    config = dataclasses.replace(sensitive.evaluation, readings={"ar": READINGS["ar"]}, context=context, rows=ROWS)
+    read_rows = Windows(session.held_out, context).read(range(ROWS))
+    found = read(network, config, read_rows)
+    expected = []
+    for row, places, ids in documents(read_rows):
+        cost = np.array(next_token(log_probs, ids, causal(len(ids))))
+        expected.extend(cost[read_rows["scored"][row, places[1:]] > 0])
+    np.testing.assert_allclose(values(found, "ar"), expected, rtol=1e-4, atol=1e-4)
+    assert totals(found, "ar").tokens_NC[:, 0].sum() == read_rows["scored"].sum() == len(values(found, "unigram"))

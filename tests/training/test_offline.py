@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from etils import epath
@@ -74,18 +75,61 @@ def test_a_text_of_ones_own_is_scored_byte_for_byte(trained, tmp_path, write, do
     assert evaluate(trained, tmp_path / "report", f"--data={path}") == ExitCode.DONE
     found = tokens(tmp_path / "report")
     assert found["document"].nunique() == documents
+    spelt = [DOCUMENT.encode()[a:b] for a, b in zip(found["byte_start"], found["byte_end"])]
+    assert b"".join(spelt).decode() == DOCUMENT * documents, "every token lies where its bytes are"
     columns, rows = scores(tmp_path / "report")
     (all_tokens,) = [row for row in rows if (row["family"], row["column"]) == ("all", "ar")]
     assert all_tokens["tokens"] == len(found)
-    assert all_tokens["mean"] == pytest.approx(found["ar"].mean(), rel=1e-5)
+    assert all_tokens["mean"] == pytest.approx(found["score/ar"].mean(), rel=1e-5)
     ours, runs = (json.loads((place / "scores.json").read_text())["run"] for place in (tmp_path / "report", trained))
     assert (ours["split"], ours["tokenizer"], ours["step"]) == (str(path), runs["tokenizer"], 20)
     assert ours["data"] != runs["data"]
     bits = {column["name"]: column["bits_per_byte"] for column in columns}
-    assert bits["ar"] == pytest.approx(found["ar"].sum() / 0.6931472 / (documents * len(DOCUMENT)), rel=1e-5)
+    assert bits["ar"] == pytest.approx(found["score/ar"].sum() / 0.6931472 / (documents * len(DOCUMENT)), rel=1e-5)
+
+
+def test_windows_give_every_token_its_context_and_score_it_once(trained, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text(DOCUMENT * 4)
+    words = (f"--data={path}", "--readings=ar")
+    assert evaluate(trained, tmp_path / "cut", *words) == ExitCode.DONE
+    assert evaluate(trained, tmp_path / "windows", *words, "--config.evaluation.context=24") == ExitCode.DONE
+    cut, windows = (tokens(tmp_path / name) for name in ("cut", "windows"))
+    assert cut["token"].tolist() == windows["token"].tolist(), "the same tokens, each once and in order"
+    assert cut["position"].tolist() == windows["position"].tolist() == list(range(len(cut)))
+    assert cut["label/copy"].tolist() == windows["label/copy"].tolist(), "and labelled as the whole document is"
+    np.testing.assert_allclose(cut["score/ar"][:31], windows["score/ar"][:31], rtol=1e-5)
+    assert not np.allclose(cut["score/ar"][31:], windows["score/ar"][31:]), "the others see more than they did"
+
+
+def test_several_models_are_scored_one_by_one_and_each_once(trained, tmp_path):
+    earlier = shutil.copytree(trained, tmp_path / "earlier", ignore=shutil.ignore_patterns("20"))
+    words = (f"--baseline={earlier}", "--readings=ar", "--config.evaluation.rows=16")
+    assert evaluate(trained, tmp_path / "both", *words) == ExitCode.DONE
+    names = [tmp_path / "both", tmp_path / "both" / "baselines" / "earlier"]
+    first = [json.loads((name / "scores.json").read_text())["run"] for name in names]
+    assert [run["step"] for run in first] == [20, 15]
+    assert first[0]["data"] == first[1]["data"] and first[0]["values"] != first[1]["values"]
+    assert first[0]["weights"] != first[1]["weights"]
+
+    (names[1] / "scores.json").unlink()  # as if stopped before its end
+    before = (names[0] / "scores.json").stat().st_mtime_ns
+    assert evaluate(trained, tmp_path / "both", *words) == ExitCode.DONE
+    assert (names[0] / "scores.json").stat().st_mtime_ns == before, "it was not scored again"
+    assert json.loads((names[1] / "scores.json").read_text())["run"]["values"] == first[1]["values"]
 
 
 REFUSED = {
+    "rows that overlap": (
+        ("--config.evaluation.context=8",),
+        "only readings from left to right can make use; leave out prefix, block, masked (hybridlm evaluate takes "
+        "--readings=ar).",
+    ),
+    "too much context": (
+        ("--readings=ar", "--config.evaluation.context=31"),
+        "evaluation.context=31 leaves no room for tokens to score in rows of 32, of which one is BOS; at most 30 can",
+    ),
+    "an unknown reading": (("--readings=arr",), "--readings names 'arr', which is no reading of this model"),
     "another --workdir": ((), "--workdir must differ from --model"),
     "training": (
         ("--config.training.steps=40",),

@@ -10,11 +10,14 @@ from hybridlm.facts.loss_inputs import Part
 from hybridlm.models import size
 from hybridlm.training import reporting
 from hybridlm.training import task as tasks
-from hybridlm.training.evaluation import Column, Evaluation, Totals
+from hybridlm.training.columns import Column
+from hybridlm.training.evaluation import Evaluation, Totals
 
 LABELS = (("all", "all"), ("digits", "none"), ("digits", "one"), ("digits", "two"))
 TOKENS = np.array([[4, 3, 1, 0], [0, 0, 0, 0], [6, 6, 0, 0], [10, 10, 0, 0]])
 NATS = np.array([[8.0, 6.0, 2.0, 0], [0, 0, 0, 0], [18.0, 18.0, 0, 0], [10.0, 10.0, 0, 0]])
+DETAILS = np.array([[40.0, 38, 2, 0], [8, 7, 1, 0], [10, 9, 1, 0], [5, 5, 0, 0], [15, 15, 0, 0], [9, 9, 0, 0]])
+GATE = np.array([np.nan, 19.0, 1.5, 0])
 SAMPLES = np.array([[30.0, 28.0, 2.0, 0], [42.0, 40.0, 2.0, 0]])
 
 
@@ -28,7 +31,7 @@ def facts(session):
         step=20,
         fingerprints=session.metadata["fingerprints"],
         parameters=size.count(tasks.abstract_params(session.task)),
-        row=session.held_out.read([0]),
+        rows=session.text,
     )
 
 
@@ -41,7 +44,10 @@ def evaluation():
     """Four groups, one of another split, read exactly and by two samples."""
     exact = Column(Part("ar", ScoreKind.EXACT, "the left"), 0, "all scored tokens", "ar")
     share = Column(Part("masked", ScoreKind.SHARE, "some"), 2, "all scored tokens", "masked")
-    totals = (Totals(NATS, TOKENS, SAMPLES[:1], bytes=40), Totals(NATS, TOKENS, SAMPLES, bytes=40))
+    totals = (
+        Totals(nats_NC=NATS, tokens_NC=TOKENS, samples_KC=SAMPLES[:0], details_KC=DETAILS, gate_C=GATE, bytes=40),
+        Totals(nats_NC=NATS, tokens_NC=TOKENS, samples_KC=SAMPLES, details_KC=DETAILS[:0], gate_C=GATE, bytes=40),
+    )
     return Evaluation((exact, share), totals, LABELS, [])
 
 
@@ -96,13 +102,3 @@ def test_a_record_says_what_it_is_of(scores, facts):
     assert run["objectives"] == {"ar": 0.3, "prefix": 0.1, "block": 0.3, "masked": 0.3}
     assert facts.fingerprints["data"].startswith(run["data"]) and len(run["data"]) == 16
     assert set(scores.families) == {family.name for family in facts.task.tables.families}
-
-
-def test_families_stand_in_the_token_table_by_label(facts):
-    families = facts.task.tables.families
-    batch = {"tokens": np.array([5, 6])} | {family.name: np.zeros(2, np.int32) for family in families}
-    table = reporting.token_table(facts.task, Evaluation((), (), LABELS, [batch, batch]))
-    assert len(table) == 4
-    assert {family.name: table[family.name].tolist()[0] for family in families} == {
-        family.name: family.labels[0] for family in families
-    }

@@ -1,0 +1,124 @@
+"""The scored tokens of an evaluation as a published token file, beside it the whole texts of their documents."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+from jaxtyping import Int
+
+import hybridlm
+from hybridlm.categories.family import LANGUAGE
+from hybridlm.categories.tables import Tables
+from hybridlm.data.rows import Rows
+from hybridlm.reports import token_rows, token_writer
+from hybridlm.reports.token_file import Family, Header, Reading
+from hybridlm.training.columns import Column
+from hybridlm.training.evaluation import TOLD, Evaluation
+from hybridlm.training.task import Task
+from hybridlm.training.windows import SLOT, documents
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where the tokens of all rows stand in their documents, by slot, and the texts.
+
+    Attributes: position_S, byte_start_S. texts: of every document, by its number.
+    """
+
+    position_S: Int[np.ndarray, "S"]
+    byte_start_S: Int[np.ndarray, "S"]
+    texts: Mapping[int, str]
+
+
+def places(rows: Rows, token_bytes: Sequence[bytes], wanted: Int[np.ndarray, "N"]) -> Places:
+    """Of the documents of the wanted numbers, from all rows, since a document may be read in parts."""
+    length_V = np.array([len(piece) for piece in token_bytes], np.int64)
+    position_S, byte_start_S = np.zeros((2, len(rows) * rows.row_length), np.int32)
+    texts, wanted = {}, set(wanted.tolist())
+    for found in documents(rows):
+        if found.number in wanted:
+            ends = np.cumsum(length_V[found.ids])
+            position_S[found.slots], byte_start_S[found.slots] = np.arange(len(ends)), ends - length_V[found.ids]
+            texts[found.number] = b"".join(map(token_bytes.__getitem__, found.ids.tolist())).decode()
+    return Places(position_S, byte_start_S, texts)
+
+
+def write(
+    path: epath.Path,
+    task: Task,
+    found: Evaluation,
+    rows: Rows,
+    token_bytes: Sequence[bytes],
+    *,
+    names: Sequence[str] = (),
+    tokenizer: str,
+    checkpoint: str,
+    run: Mapping[str, Any],
+) -> None:
+    """Writes the file, a row group for every batch. `names` are those of documents, by number, where they are known."""
+    numbers = {
+        name: np.unique(np.concatenate([batch[name] for batch in found.tokens])) for name in ("document", "group")
+    }
+    where = places(rows, token_bytes, numbers["document"])
+    documents, groups = (tuple(map(str, range(numbers[name].max() + 1))) for name in ("document", "group"))
+    named = {"documents": names or documents, "groups": groups}
+    header = Header(
+        readings={column.part.name: _reading(column) for column in found.columns},
+        families=_families(task.tables),
+        tokenizer=tokenizer,
+        checkpoint=checkpoint,
+        code=f"hybridlm {hybridlm.__version__}",
+        run=dict(run),
+    )
+    path.with_name(f"{path.stem}.parts").rmtree(missing_ok=True)
+    rank_V = 1 + np.argsort(np.argsort(task.unigram_V, kind="stable"))
+    with token_writer.TokenWriter(path, header) as writer:
+        for batch in found.tokens:
+            writer.write(*_rows(batch, found.columns, task, where, named, rank_V))
+
+
+def _rows(batch, columns: Sequence[Column], task: Task, where: Places, named: Mapping[str, Sequence[str]], rank_V):
+    """The rows of a batch, and the texts of its documents."""
+    start_N = where.byte_start_S[batch[SLOT]]
+    values = {f"score/{column.part.name}": batch[column.part.name] for column in columns}
+    values |= {name: batch[name] for name in batch if name.partition("/")[0] in TOLD.values()}
+    kinds = {"correct": bool, "rank": np.int32}
+    cast = {name: (values[name], kinds.get(name.partition("/")[0], np.float32)) for name in values}
+    facts = {"token": batch["tokens"]} | ({"frequency_rank": rank_V[batch["tokens"]]} if task.has_counts else {})
+    here = np.unique(batch["document"]).tolist()
+    rows = token_rows.columns(
+        {
+            "position": where.position_S[batch[SLOT]],
+            "byte_start": start_N,
+            "byte_end": start_N + task.byte_lengths_V[batch["tokens"]],
+        },
+        batch["document"],
+        batch["group"],
+        **named,
+        values={name: (np.nan_to_num(x_N).astype(kind), ~np.isnan(x_N)) for name, (x_N, kind) in cast.items()},
+        facts=facts,
+        labels={family.name: batch[family.name] for family in task.tables.families},
+    )
+    return rows, {named["documents"][number]: where.texts[number] for number in here}
+
+
+def _numbered(number_N: Int[np.ndarray, "N"]) -> tuple[str, ...]:
+    return tuple(map(str, range(int(number_N.max()) + 1)))
+
+
+def _reading(column: Column) -> Reading:
+    return Reading(kind=column.part.kind.label, sees=column.part.sees, samples=max(column.samples, 1))
+
+
+def _families(tables: Tables) -> dict[str, Family]:
+    return {
+        family.name: Family(
+            labels=dict(zip(family.labels, family.definitions, strict=True)),
+            question=family.question,
+            is_ordered=family.is_ordered,
+            is_known_before=family in tables.by_column and family.column == LANGUAGE,
+        )
+        for family in tables.families
+    }
