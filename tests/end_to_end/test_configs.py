@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from hybridlm.config import command_line
-from hybridlm.training import evaluation, optimizers
+from hybridlm.training import optimizers, readings
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
+from hybridlm.training.columns import UNIGRAM
 
 ROOT = pathlib.Path(__file__).parents[2]
 COLUMNS = ("tokens", "segment_ids", "positions", "document", "group", "language", "word_band")
@@ -42,8 +43,8 @@ def test_a_step_and_the_readings_of_a_config_fit_together(path):
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), before
     )
-    read = evaluation.scorer(task, experiment.evaluation, experiment.mask)
+    read = readings.scorer(task, experiment.evaluation, experiment.mask)
     found, _ = jax.eval_shape(
-        lambda params, batch: read(params, batch, task.tables, 0), before.params, rows(experiment.evaluation.batch_rows)
+        lambda params, batch: read(params, batch, 0), before.params, rows(experiment.evaluation.batch_rows)
     )
-    assert set(found) == set(experiment.evaluation.readings)
+    assert set(found) == {*experiment.evaluation.readings, UNIGRAM}
