@@ -1,7 +1,7 @@
 """How fast prepared rows become batches on one core: `python benchmarks/read_rows.py`.
 
 A corpus of random words is prepared in a temporary directory, then `TrainStream.batch` is timed on warm files: shuffled
-single rows, all columns, checksums and the check of token ids included. The goal is 2 million tokens a second.
+single rows, all columns, checksums and the check of token ids included. The goal is 4 million tokens a second.
 """
 
 import json

@@ -54,7 +54,7 @@ class Experiment:
             f"{self.optimizer.decay}) leave none of training.steps={self.training.steps}; shorten one of them.",
         )
         require(
-            self.evaluation.split != "test" or self.data.test > 0,
+            self.evaluation.split != "test" or any(self.data.held_out(source)[1] for source in self.data.named_sources),
             "evaluation.split='test' needs a test split; data.test=0 makes none.",
         )
         mixed = len(self.objectives) > 1 and any(part.across_documents for part in self.objectives.values())

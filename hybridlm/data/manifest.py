@@ -191,8 +191,8 @@ def _from_json(fields: dict) -> Manifest:
     }
     drops = {reason: Drops(**drop) for reason, drop in fields["drops"].items()}
     names = {"domains": tuple(fields["domains"]), "sources": tuple(Source(**named) for named in fields["sources"])}
-    duplicates = Duplicates(**fields.get("duplicates", {}))
-    overlap = {split: Overlap(**found) for split, found in fields.get("overlap", {}).items()}
+    duplicates = Duplicates(**fields["duplicates"])
+    overlap = {split: Overlap(**found) for split, found in fields["overlap"].items()}
     audit = {"duplicates": duplicates, "overlap": overlap}
     return Manifest(**fields | names | audit | {"splits": splits, "drops": drops})
 

@@ -1,6 +1,6 @@
 """Random access to the rows of a split: any list of row numbers in, named int32 columns [rows, T] out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
@@ -48,15 +48,6 @@ class Rows:
         rows = np.frombuffer(b"".join(raw), self._record)
         self._check_ids(rows["tokens"], wanted)
         return {name: rows[name].astype(np.int32) for name in self.names}
-
-    def batches(self, batch_rows: int) -> Iterator[Columns]:
-        """All rows in order, `batch_rows` at a time; the last batch is filled up with rows of padding."""
-        for first in range(0, len(self), batch_rows):
-            stop = min(first + batch_rows, len(self))
-            missing = ((0, first + batch_rows - stop), (0, 0))
-            batch = {name: np.pad(values, missing) for name, values in self.read(range(first, stop)).items()}
-            batch["tokens"][stop - first :] = self._tokenizer.pad
-            yield batch
 
     def verify(self) -> None:
         """Reads every shard in full and raises DamagedData where its hash is not the recorded one."""

@@ -9,9 +9,7 @@ import re
 from collections.abc import Mapping
 
 from hybridlm.reports.scores import ALL, Column, Row, Scores
-
-FEW_GROUPS = 30
-"""Below this many split groups a clustered interval is too narrow to be trusted."""
+from hybridlm.statistics.intervals import FEW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +99,9 @@ def _cell(scores: Scores, column: Column, rows: Mapping[str, Row]) -> Cell:
     ]
     base = baseline_of(scores, column)
     loses = row.mean >= rows[base.name].mean if base and base.name in rows else None
-    return Cell(row, len(peers) > 1 and row.mean == min(peers), loses, row.groups < FEW_GROUPS)
+    return Cell(row, len(peers) > 1 and row.mean == min(peers), loses, row.groups < FEW)
 
 
 def words(name: str) -> str:
-    """A name as a person writes it: `1k_10k` is 1k–10k, `word_start` is word start."""
-    return re.sub(r"(?<=\dk)_(?=\d)", "–", name).replace("_", " ")
+    """A name as a person writes it: `1k_10k` is 1k–10k, `4_15` is 4–15, `word_start` is word start."""
+    return re.sub(r"(\dk?)_(?=\d)", r"\1–", name).replace("_", " ")

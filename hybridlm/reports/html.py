@@ -11,9 +11,10 @@ from jaxtyping import Bool
 
 from hybridlm.reports import curves as training_curves
 from hybridlm.reports import plots
-from hybridlm.reports.blocks import FEW_GROUPS, baseline_of, blocks, ordered, words
+from hybridlm.reports.blocks import baseline_of, blocks, ordered, words
 from hybridlm.reports.sample import LEVELS, Sample, level, visible
 from hybridlm.reports.scores import ALL, KINDS, Column, Scores
+from hybridlm.statistics.intervals import FEW
 
 
 def write(
@@ -46,7 +47,7 @@ def render(scores: Scores, curves: pd.DataFrame | None, *, masks: Mapping[str, A
         total=total.lines[0],
         families=[(block, plots.data_uri(plots.categories(scores, block.family))) for block in families],
         kinds={kind: text for kind, text in KINDS.items() if kind in {column.kind for column in scores.columns}},
-        few_groups=FEW_GROUPS,
+        few_groups=FEW,
         levels=LEVELS,
         curves=_curves(curves),
         masks={title: plots.data_uri(plots.mask(is_visible_TS)) for title, is_visible_TS in masks.items()},

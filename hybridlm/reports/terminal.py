@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hybridlm.reports.blocks import FEW_GROUPS, Cell, baseline_of, blocks, ordered, words
+from hybridlm.reports.blocks import Cell, baseline_of, blocks, ordered, words
 from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Scores
+from hybridlm.statistics.intervals import FEW
 
 LOSES = "✗"
-FEW = "†"
+DAGGER = "†"
 _LABELS, _READING, _LOG = 42, 17, 120
 """Characters that labels with their token counts take, what each reading takes beside them, and the width of a log."""
 
@@ -59,7 +60,7 @@ def _cell(cell: Cell | None) -> Text:
         return Text("-", style="dim")
     row = cell.row
     style = "red" if cell.loses else "bold green" if cell.is_best else ""
-    marks = (LOSES if cell.loses else "") + (FEW if cell.is_few else "")
+    marks = (LOSES if cell.loses else "") + (DAGGER if cell.is_few else "")
     width = f"{(row.high - row.low) / 2:.3f}" if row.low is not None and row.high is not None else "-"
     return Text(f"{row.mean:.3f}", style=style) + Text(f"{marks:2}", style="red") + Text(f" ±{width:>5}", style="dim")
 
@@ -69,7 +70,7 @@ def _legend(scores: Scores) -> Text:
     lines = ["", "± half the 95 % interval, clustered by split group. Bold: lowest of its kind on the same targets."]
     if any(baseline_of(scores, column) for column in columns):
         lines.append(f"{LOSES} no better than the baseline on the same targets.")
-    lines.append(f"{FEW} fewer than {FEW_GROUPS} split groups: the interval is too narrow.")
+    lines.append(f"{DAGGER} fewer than {FEW} split groups: the interval is too narrow.")
     lines += [f"{kind}: {KINDS[kind]}" for kind in dict.fromkeys(column.kind for column in columns)]
     lines += [f"{column.name}: {_facts(column)}." for column in columns]
     return Text("\n".join(lines), style="dim")

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Float, Int, Real
 from scipy import stats
 
 from hybridlm.statistics.linearised import clusters_with, ratio, standard_error
@@ -29,11 +29,6 @@ class Intervals:
     low_C: Float[np.ndarray, "C"]
     high_C: Float[np.ndarray, "C"]
     clusters_C: Int[np.ndarray, "C"]
-
-    @property
-    def has_few_clusters_C(self) -> Bool[np.ndarray, "C"]:
-        """Where the interval itself should not be trusted."""
-        return self.clusters_C < FEW
 
     @property
     def notes(self) -> tuple[str, ...]:

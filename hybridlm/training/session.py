@@ -25,7 +25,7 @@ from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.sharding import mesh as meshes
 from hybridlm.sharding.rules import constrain
-from hybridlm.training import environment, optimizers, placement, workdir
+from hybridlm.training import environment, filtered, optimizers, placement, workdir
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
@@ -78,6 +78,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         f"training.batch_rows={batch_rows} must be a multiple of data × fsdp = {ways} in a run of several processes, "
         "since each puts rows of its own on its own devices.",
     )
+    filtered.check(experiment)
     prepared = _prepared(experiment, directory)
     text = prepared.rows(experiment.evaluation.split)
     held_out = rows_to_read(text, experiment.evaluation)

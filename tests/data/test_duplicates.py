@@ -125,14 +125,3 @@ def test_documents_for_evaluation_alone_stay_as_they_are(prepared, tmp_path):
     mine = prepare_for_evaluation(source, prepared.vocabulary, 32, tmp_path / "data", progress=silent).manifest
     assert mine.splits["evaluation"].documents == 3
     assert (mine.duplicates, mine.overlap, mine.drops) == (Duplicates(), {}, {})
-
-
-def test_a_manifest_from_before_the_audit_is_still_read(prepared, tmp_path):
-    for path in prepared.directory.iterdir():
-        path.copy(tmp_path / path.name)
-    path = tmp_path / "manifest.json"
-    fields = json.loads(path.read_text())
-    path.write_text(json.dumps({name: fields[name] for name in fields if name not in ("duplicates", "overlap")}))
-    manifest = open_prepared(tmp_path).manifest
-    assert (manifest.duplicates, manifest.overlap) == (Duplicates(), {})
-    assert manifest.fingerprint == prepared.fingerprint

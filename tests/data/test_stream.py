@@ -163,17 +163,6 @@ def test_a_batch_must_divide_over_the_processes(rows):
         TrainStream(rows, seed=0, batch_rows=10, process_count=4)
 
 
-def test_evaluation_reads_all_rows_in_order_and_pads_the_last_batch(prepared):
-    rows = prepared.rows("validation")
-    batches = list(rows.batches(7))
-    whole = rows.read(range(len(rows)))
-    assert len(rows) % 7 != 0 and all(batch["tokens"].shape == (7, 32) for batch in batches)
-    for name in rows.names:
-        assert np.array_equal(np.concatenate([batch[name] for batch in batches])[: len(rows)], whole[name])
-    empty = {name: values[len(rows) % 7 :] for name, values in batches[-1].items()}
-    assert (empty["segment_ids"] == 0).all() and (empty["tokens"] == prepared.tokenizer.pad).all()
-
-
 def test_rows_over_several_shards_are_numbered_through(prepared, config, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "TOKENS_PER_SHARD", 10 * 32)
     monkeypatch.setattr(writing, "TOKENS_PER_BLOCK", 4 * 32)

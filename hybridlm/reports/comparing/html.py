@@ -8,9 +8,10 @@ import jinja2
 import numpy as np
 
 from hybridlm.reports import plots
+from hybridlm.reports.blocks import words
 from hybridlm.reports.comparing import plots as comparison_plots
 from hybridlm.reports.comparing.passages import BY_CATEGORY, LENGTH, PASSAGES, PER_GROUP, Passage
-from hybridlm.reports.comparing.tables import chance, nats, words
+from hybridlm.reports.comparing.tables import chance, nats
 from hybridlm.reports.comparison import Comparison, Row
 from hybridlm.reports.sample import LEVELS, visible
 from hybridlm.reports.scores import ALL, KINDS

@@ -7,7 +7,7 @@ from etils import epath
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hybridlm.reports.comparing.tables import words
+from hybridlm.reports.blocks import words
 from hybridlm.reports.comparison import Comparison, Row
 from hybridlm.reports.plots import GREY, MARKERS, PALETTE, save, style
 from hybridlm.reports.scores import ALL

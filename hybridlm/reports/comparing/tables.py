@@ -1,13 +1,12 @@
 """A comparison as tables for other programs: one CSV of all rows, and LaTeX with a table per model and family."""
 
 import dataclasses
-import re
 from collections.abc import Iterator
 
 import pandas as pd
 from etils import epath
 
-from hybridlm.reports import blocks
+from hybridlm.reports.blocks import words
 from hybridlm.reports.comparison import Comparison, Entry, Row
 from hybridlm.statistics.intervals import FEW
 
@@ -83,11 +82,6 @@ def nats(value: float | None, sign: str = "") -> str:
 def chance(p: float | None) -> str:
     """A p-value as a person reads it."""
     return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def words(name: str) -> str:
-    """A name as a person writes it: `word_class` is word class, `4_15` is 4–15."""
-    return blocks.words(re.sub(r"(?<=\d)_(?=\d)", "–", name))
 
 
 def escaped(text: str) -> str:

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hybridlm.reports.comparing.tables import chance, nats, words
+from hybridlm.reports.blocks import words
+from hybridlm.reports.comparing.tables import chance, nats
 from hybridlm.reports.comparison import Comparison, Entry, Row
 from hybridlm.reports.scores import ALL
 from hybridlm.statistics.equivalence import Verdict

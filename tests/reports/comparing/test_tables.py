@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from hybridlm.reports import blocks
 from hybridlm.reports.comparing import tables
 
 
@@ -53,4 +54,4 @@ def test_chances_read_as_people_write_them(p, text):
 
 
 def test_ranges_in_names_have_dashes():
-    assert tables.words("4_15") == "4–15" and tables.words("word_class") == "word class"
+    assert blocks.words("4_15") == "4–15" and blocks.words("word_class") == "word class"
