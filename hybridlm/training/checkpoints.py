@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
 from hybridlm.config.exit_codes import ExitCode
+from hybridlm.data.directories import is_local
 from hybridlm.training import compatibility, digests
 from hybridlm.training.environment import is_primary
 
@@ -38,7 +39,9 @@ class Checkpoints:
     """
 
     def __init__(self, directory: epath.PathLike, keep: int = 3, *, read_only: bool = False):
-        self._directory = epath.Path(directory)
+        directory = epath.Path(directory)
+        # the storage layer takes no path that depends on where a process was started; a bucket's never does
+        self._directory = directory.absolute() if is_local(directory) else directory
         self._keep = keep
         self._read_only = read_only
         self._trusted = None  # a step known to be whole: just saved, or just verified

@@ -1,6 +1,7 @@
 """A checkpoint comes back bit for bit, on any mesh, or is refused by name, and then the step before it is used."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import resource
 import shutil
@@ -99,6 +100,16 @@ def test_the_state_comes_back_bit_for_bit_on_any_mesh(two_steps, devices):
     restored = checkpoints.restore(checkpoints.latest_valid(), target)
     assert_equal_bits(restored, make_state(20))
     assert restored.params["embedding"]["tokens"].sharding == target.params["embedding"]["tokens"].sharding
+
+
+def test_a_directory_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
+    """As the README does: --workdir=runs/quickstart."""
+    monkeypatch.chdir(tmp_path)
+    with contextlib.closing(Checkpoints("runs/one/checkpoints")) as checkpoints:
+        checkpoints.save(10, make_state(10), METADATA)
+    with contextlib.closing(Checkpoints("runs/one/checkpoints")) as checkpoints:
+        assert checkpoints.latest_valid() == 10
+        assert_equal_bits(checkpoints.restore(10, on(1, make_state(10))), make_state(10))
 
 
 def test_a_state_saved_from_eight_devices_restores_on_two(tmp_path):
