@@ -2,8 +2,8 @@
 
     python -m benchmarks.prepare --data=data/corpus/prose.jsonl.zst --vocab-size=16384
 
-Rows go to a temporary directory. Then our engine and the library `tokenizers` encode the same text with the tokenizer that
-was trained, each in one process with its own threads, without checks, labels or rows.
+Rows go to a temporary directory. Then our engine and the library `tokenizers` encode the same text with the tokenizer
+that was trained, each in one process with its own threads, without checks, labels or rows.
 """
 
 import argparse

@@ -8,12 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hybridlm.attention import cudnn, dense
+from hybridlm.attention import cudnn, dense, mosaic
 from hybridlm.attention.request import Request, make
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks import Mask, computed_fraction
 
-BACKENDS: tuple[ModuleType, ...] = (cudnn, dense)
+BACKENDS: tuple[ModuleType, ...] = (cudnn, mosaic, dense)
 """In order of preference. A backend is a module with NAME, refusal(request), prepare(mask, q, k) and attend(...);
 the last one takes every request."""
 

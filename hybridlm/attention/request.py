@@ -20,6 +20,7 @@ class Request:
       is_self_attention: True where queries and keys are the same tokens.
       in_order: True where `index` is 0, 1, 2, ... along every row.
       platform: "cpu", "gpu" or "tpu".
+      compute_capability: of this machine's GPU, "9.0" for Hopper; where it has none and is asked about GPUs, Hopper's.
       dtype: of q, k and v. head_width: K. length: tokens of a row, T.
     """
 
@@ -27,6 +28,7 @@ class Request:
     is_self_attention: bool
     in_order: bool
     platform: str
+    compute_capability: str
     dtype: jnp.dtype
     head_width: int
     length: int
@@ -42,6 +44,7 @@ def make(
         is_self_attention=k_facts is None,
         in_order=q_facts.in_order,
         platform=platform or jax.default_backend(),
+        compute_capability=getattr(jax.local_devices()[0], "compute_capability", "9.0"),
         dtype=jnp.dtype(dtype),
         head_width=head_width,
         length=q_facts.shape[1],

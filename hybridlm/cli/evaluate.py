@@ -12,6 +12,10 @@ Scores a checkpoint token by token, with the function that training itself repor
   hybridlm evaluate --model=EleutherAI/pythia-70m --workdir=runs/pythia --data=my_texts/       a published model
   hybridlm evaluate --model=runs/a --baseline=runs/b --workdir=runs/both --readings=ar         several, one by one
 
+A reading of masked tokens has several values; name one behind a colon, each with its kind in docs/scores.md:
+
+  --readings=ar,block:chain,block:order_mixture,block:enumeration,masked:chain:confidence,masked:leave_one_out
+
 Writes report.html, scores.json, scores.csv and tokens.parquet (one row per token) to --workdir. Values of the run's
 config that concern reading can be changed: --config.evaluation.split=test, --config.evaluation.batch_rows=64.
 """
@@ -25,7 +29,11 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--data", default="", help="text to score instead of the run's held-out split")
     parser.add_argument("--step", type=int, default=-1, help="checkpoint to read; the newest valid one by default")
     parser.add_argument("--baseline", action="append", default=[], help="another model to score; may be repeated")
-    parser.add_argument("--readings", default="", help="ways of reading the model, with commas; all by default")
+    parser.add_argument(
+        "--readings",
+        default="",
+        help="ways of reading the model, with commas, each NAME or NAME:ESTIMATOR; all by default",
+    )
     flags, overrides = parser.read(argv)
 
     from hybridlm.training.offline import evaluate

@@ -11,6 +11,7 @@ from hybridlm.config.exit_codes import ExitCode
 VERBS = {
     "train": "pretrain a model on text, and report its loss by kind of token",
     "evaluate": "score a trained model on held-out text or on your own",
+    "generate": "let a trained or published model continue prompts",
     "prepare": "turn text into packed rows of tokens on disk",
     "compare": "hold token scores of any engines against a baseline, category by category",
     "inspect": "show what a text holds, class by class, and what a trained model is",

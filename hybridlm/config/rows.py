@@ -27,6 +27,12 @@ def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation
     stream put two rows of text, which stay separate documents, into it. Rows of all objectives are spread evenly over
     the batch.
     """
+    uniform = [name for name, objective in objectives.items() if objective.corruption == "uniform"]
+    require(
+        len(uniform) in (0, len(objectives)),
+        f"objectives.{', '.join(uniform)} with corruption='uniform' has a per-token loss of its own, which a step "
+        "applies to all its tokens; train it alone, or take corruption='absorbing' for a mixture.",
+    )
     streams = max(objective.streams for objective in objectives.values())
     unit = {name: streams // objective.streams for name, objective in objectives.items()}
     wanted = {name: objective.ratio / objective.targets_per_token for name, objective in objectives.items()}

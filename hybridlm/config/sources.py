@@ -50,10 +50,15 @@ class Mixing:
 
     Attributes:
       shares: of rows, by the name of their source; they sum to 1. from_step: the first step they hold for.
+      rare_power: inside a source, rows are read in proportion to exp(rare_power · the mean -log frequency of their
+        tokens), so that more than 0 reads rows of rare tokens more often; 0 reads all alike.
+      rare_cap: the most often that a row is then read, where the mean row of its source is read once.
     """
 
     shares: dict[str, float]
     from_step: int = 0
+    rare_power: float = 0.0
+    rare_cap: float = 4.0
 
     def __post_init__(self):
         exact = {name: decimal.Decimal(repr(share)) for name, share in self.shares.items()}
@@ -70,6 +75,11 @@ class Mixing:
             "by their sum, and round so that they add up.",
         )
         require(self.from_step >= 0, f"data.mixing: from_step={self.from_step} must not be negative.")
+        require(
+            self.rare_cap > 1,
+            f"data.mixing: rare_cap={self.rare_cap} must be above 1, since the mean row is read once; it is how often "
+            "the rarest may be.",
+        )
 
     def check_names(self, names: tuple[str, ...]) -> None:
         """Raises ConfigError unless the shares name every source and nothing else."""

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 from hybridlm.config.errors import one_of, require
+from hybridlm.config.token_weights import TokenWeight
 
 _RANGES = (
     ("warmup", 0, float("inf")),
@@ -108,6 +109,8 @@ class TrainingConfig:
     log_every: steps between logged metrics. patience: non-finite steps in a row before the run stops (exit 70).
     categories: whether the loss is logged by token category. filters: name -> which tokens a further mean is logged of,
     such as {"new_content": "content & ~copy1"}; labels of positions that it reads must be among data.labels.
+    start_from: directory of another run, whose newest parameters this one starts with; "" draws them fresh.
+    token_weights: factors on the loss of some tokens, which no score sees.
     head_chunk: tokens whose logits exist at once on each device, at 4 V bytes each; accelerators are faster with more.
     wandb: project name for Weights & Biases, "" for none.
     """
@@ -119,6 +122,8 @@ class TrainingConfig:
     patience: int = 5
     categories: bool = True
     filters: dict[str, str] = dataclasses.field(default_factory=dict)
+    start_from: str = ""
+    token_weights: tuple[TokenWeight, ...] = ()
     head_chunk: int = 1024
     wandb: str = ""
 

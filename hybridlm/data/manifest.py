@@ -57,11 +57,13 @@ class Split:
 
     Attributes:
       columns: name -> dtype of the T values that a record holds, in the order they follow each other.
+      names: SHA-256 of the file with the names of its documents and groups; "" where there is none.
     """
 
     groups: int
     columns: dict[str, str]
     portions: tuple[Portion, ...]
+    names: str = ""
 
     @property
     def rows(self) -> int:

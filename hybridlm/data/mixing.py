@@ -60,16 +60,20 @@ class Mixture:
         spent = [pattern.drawn(np.array([length]))[:, 0] for pattern, length in zip(self._patterns, lengths)]
         self._base_MK = np.cumsum([np.zeros(len(names), np.int64), *spent], axis=0)
 
+    def phase(self, place_N: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+        """The number of the phase that every place lies in."""
+        return np.searchsorted(self._first_M, place_N, side="right") - 1
+
     def drawn(self, place: int) -> dict[str, int]:
         """How many rows of every source come before a place."""
-        phase = int(np.searchsorted(self._first_M, place, side="right")) - 1
+        phase = int(self.phase(np.array([place]))[0])
         rest = np.array([place - self._first_M[phase]])
         return dict(zip(self.names, (self._base_MK[phase] + self._patterns[phase].drawn(rest)[:, 0]).tolist()))
 
     def __call__(self, place_N: Int[np.ndarray, "N"]) -> tuple[Int[np.ndarray, "N"], Int[np.ndarray, "N"]]:
         """The source of every place, by number, and which of its rows this is in the order of drawing, from 0."""
         source_N, turn_N = np.empty_like(place_N), np.empty_like(place_N)
-        phase_N = np.searchsorted(self._first_M, place_N, side="right") - 1
+        phase_N = self.phase(place_N)
         for phase in np.unique(phase_N):
             here = np.flatnonzero(phase_N == phase)
             rest, pattern = place_N[here] - self._first_M[phase], self._patterns[phase]

@@ -7,7 +7,9 @@ from etils import epath
 from jaxtyping import Int, Int32
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.data import names
 from hybridlm.data.manifest import Manifest
+from hybridlm.data.names import Names
 from hybridlm.data.shards import ShardReader
 from hybridlm.data.tokenizer import Tokenizer
 
@@ -23,6 +25,7 @@ class Rows:
         self.ranges = manifest.splits[split].ranges
         self.row_length = manifest.row_length
         self.names = tuple(manifest.splits[split].columns)
+        self._naming = (directory, split, manifest.splits[split].names)
         self._tokenizer = tokenizer
         self._record = manifest.record(split)
         self._readers = [ShardReader(directory / shard.file, shard, self._record) for shard in shards]
@@ -31,6 +34,10 @@ class Rows:
     def __len__(self) -> int:
         """Number of rows."""
         return int(self._begins[-1])
+
+    def called(self) -> Names:
+        """What the documents and groups are called, where the rows say so."""
+        return names.load(*self._naming)
 
     def read(self, indices: Sequence[int] | Int[np.ndarray, "B"]) -> Columns:
         """The rows of these numbers in their order; raises where a record is damaged or holds an unknown token id."""

@@ -1,7 +1,7 @@
 """The training stream: the global batch of a step is a function of (seed, step), whoever asks and whenever.
 
 The rows of a source, or all rows where sources are not mixed, are read once per epoch, in an order that is new in every
-epoch. There is no state to save but the step.
+epoch; where `mixing` has a rare_power, some are read more often than others. There is no state to save but the step.
 """
 
 import collections
@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grain
 import numpy as np
+from jaxtyping import Float
 
 from hybridlm.config.errors import nearest, require
 from hybridlm.config.sources import Mixing
+from hybridlm.data.balance import Resampled, repeats
 from hybridlm.data.mixing import Mixture
 from hybridlm.data.rows import Columns, Rows
 
@@ -25,7 +27,10 @@ EVERYTHING = "all sources"
 
 
 class TrainStream:
-    """Batches of shuffled rows; process p of n reads rows p·B/n to (p+1)·B/n of the same global batch of B rows."""
+    """Batches of shuffled rows; process p of n reads rows p·B/n to (p+1)·B/n of the same global batch of B rows.
+
+    `rarity_N` of every row is `balance.rarity`, needed where `mixing` has a rare_power.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class TrainStream:
         seed: int,
         batch_rows: int,
         mixing: Sequence[Mixing] = (),
+        rarity_N: Float[np.ndarray, "N"] | None = None,
         process_index: int = 0,
         process_count: int = 1,
     ):
@@ -51,12 +57,27 @@ class TrainStream:
         self._check_sources(mixing)
         self._mixture = Mixture(list(self._ranges), phases)
         self._orders = [_order(name, *place, seed) for name, place in self._ranges.items()]
+        self._resampled = {
+            (phase, source): Resampled.of(repeats(rarity_N[first:stop], mix.rare_power, mix.rare_cap), seed)
+            for phase, mix in enumerate(mixing)
+            for source, (first, stop) in enumerate(self._ranges.values())
+            if mix.rare_power
+        }
 
     def indices(self, step: int) -> list[int]:
         """Numbers of the rows that this process reads for a step."""
         first = step * self._batch_rows + self._first
-        source_N, turn_N = self._mixture(np.arange(first, first + self._own_rows))
-        return [self._orders[source][turn] for source, turn in zip(source_N.tolist(), turn_N.tolist())]
+        place_N = np.arange(first, first + self._own_rows)
+        columns = (self._mixture.phase(place_N), *self._mixture(place_N))
+        return [self._row(*numbers) for numbers in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def _row(self, phase: int, source: int, turn: int) -> int:
+        """The row that a source gives on its turn."""
+        row = self._orders[source][turn]
+        if (phase, source) not in self._resampled:
+            return row
+        first, stop = list(self._ranges.values())[source]
+        return first + self._resampled[phase, source].row(row - first, turn // (stop - first))
 
     def epochs(self, step: int) -> dict[str, float]:
         """How often the rows of every source, or all, have been read before a step."""

@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 
 from hybridlm.config.sources import Source
-from hybridlm.data import packing, shards
+from hybridlm.data import names, packing, shards
 from hybridlm.data.corpus import Corpus
 from hybridlm.data.encoding import Encoded
 from hybridlm.data.manifest import Portion, Split, record_dtype
@@ -46,8 +46,9 @@ class RowWriter:
                 portions.append(self._portion(source, order, pieces, written))
                 files += len(written)
         counts_V[self.tokenizer.pad] = 0
-        groups = len({self.encoded.entries[n].group for n in chosen})
-        return Split(groups=groups, columns=self.columns, portions=tuple(portions)), counts_V
+        found = names.of((self.encoded.entries[n] for n in chosen), self._group_ids)
+        digest = "" if split == names.TRAINING else names.save(found, self.directory, split)
+        return Split(groups=len(found.groups), columns=self.columns, portions=tuple(portions), names=digest), counts_V
 
     def _write(
         self, split: str, number: int, pieces: Pieces, order: np.ndarray, counts_V: np.ndarray, advance

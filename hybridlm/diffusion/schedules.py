@@ -5,10 +5,12 @@ and must be precise, where the weight −α′/(1−α) is large.
 """
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from hybridlm.config.errors import ConfigError, require
@@ -51,8 +53,13 @@ def likelihood_weight(schedule: Schedule, t: Time) -> Float[Array, "..."]:
 
 
 def from_name(name: str) -> Schedule:
-    """The schedule called "linear", "cosine" or "polynomial:k", k > 0."""
+    """The schedule called "linear", "cosine" or "polynomial:k", k > 0, or of one's own function "package.module:f".
+
+    Raises ConfigError where 1 − α falls anywhere or leaves [0, 1].
+    """
     kind, *parameters = name.split(":")
+    if kind not in _BY_NAME and "." in kind and len(parameters) == 1:
+        return _own(name, kind, parameters[0])
     require(kind in _BY_NAME, f"schedule {name!r} is not one of {_known()}.")
     replaced, wanted = _BY_NAME[kind]
     require(
@@ -61,6 +68,51 @@ def from_name(name: str) -> Schedule:
         f"write {':'.join((kind, *wanted))!r}.",
     )
     return Schedule(replaced, tuple(_positive(name, parameter) for parameter in parameters))
+
+
+def check_ends(schedule: Schedule, name: str) -> None:
+    """Raises ConfigError unless everything is kept at 0 and nothing at 1, as a bound needs that is sampled over times.
+
+    Otherwise it would lack what the text costs given the noise at 0, and what the noise at 1 tells of the text.
+    """
+    noise = _on_grid(schedule)
+    require(
+        bool(noise[0] < _TOLERANCE and noise[-1] > 1 - _TOLERANCE),
+        f"schedule {name!r} replaces a share of {noise[0]:.3g} at t=0 and {noise[-1]:.3g} at t=1, not 0 and 1, so the "
+        "value would lack the reconstruction or the prior term and be no bound. It may be trained with; read the model "
+        "with a schedule that reaches both ends, such as 'linear'.",
+    )
+
+
+_TOLERANCE = 1e-6
+
+
+def _on_grid(schedule: Schedule) -> np.ndarray:
+    with jax.ensure_compile_time_eval():
+        return np.asarray(schedule.one_minus_alpha(jnp.linspace(0.0, 1.0, 1001)), np.float64)
+
+
+def _own(name: str, module: str, function: str) -> Schedule:
+    try:
+        schedule = Schedule(getattr(importlib.import_module(module), function))
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"schedule {name!r} could not be imported ({error}); it must read 'package.module:function' and name a "
+            "function of t that gives the replaced share, 1 − α."
+        ) from error
+    noise = _on_grid(schedule)
+    falls = np.flatnonzero(np.diff(noise) < -_TOLERANCE)
+    require(
+        not falls.size,
+        f"schedule {name!r} must never fall, since noise only grows with time, but the replaced share falls after "
+        f"t={falls.min(initial=1000) / 1000:g}; it is 1 − α(t), 0 for clean text at t=0.",
+    )
+    require(
+        bool(noise.min() >= -_TOLERANCE and noise.max() <= 1 + _TOLERANCE),
+        f"schedule {name!r} gives replaced shares from {noise.min():.3g} to {noise.max():.3g}; a share lies between 0 "
+        "and 1.",
+    )
+    return schedule
 
 
 def _linear(t):

@@ -39,10 +39,12 @@ class LossInputs:
       score_weight_BT: weight of the token's NLL in its score: 1 for autoregression, -alpha'/(1-alpha) or L/l for a
         bound.
       noise_BT: share of tokens that the corruption of this input replaces, 1 - alpha(t); 0 for clean text.
-      part_B: row -> which of `parts` it belongs to.
+      part_BX: which of `parts` each of X equal stretches of a row belongs to; X is 1, or 2 for the clean and the noisy
+        stream, or for two rows of text side by side.
       mask: who may attend to whom (a `masks.Mask`; static).
       parts: the objectives present (static).
-      loss: a per-token loss of `scoring.reductions.Reductions` in place of the NLL, or None; training alone (static).
+      loss: in place of the NLL, a loss(reductions, inputs) per token of `scoring.reductions.Reductions`; hashable
+        (static). If it has a function f(log_p, noise), its sum over the vocabulary is `reductions.sum_f`.
       dense: True if nearly every position has a target, so that gathering targets first would not pay (static).
     """
 
@@ -53,7 +55,7 @@ class LossInputs:
     train_weight_BT: Float[Array, "B T"]
     score_weight_BT: Float[Array, "B T"]
     noise_BT: Float[Array, "B T"]
-    part_B: Int[Array, "B"]
+    part_BX: Int[Array, "B X"]
     mask: Hashable = dataclasses.field(metadata={"static": True})
     parts: tuple[Part, ...] = dataclasses.field(metadata={"static": True})
     loss: Callable | None = dataclasses.field(default=None, metadata={"static": True})

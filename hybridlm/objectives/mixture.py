@@ -1,7 +1,7 @@
 """Rows of several objectives in one batch under one mask, each weighted by its ratio."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ from hybridlm.masks import Mask
 from hybridlm.objectives.single import build as build_one
 from hybridlm.objectives.text import Ids, Text
 
+WINDOW = masks.custom(lambda q, k: (q.index - k.index <= q.window_left) & (k.index - q.index <= q.window_right))
+"""A window that differs between rows, as two more facts."""
+
 
 def build(
     objectives: Mapping[str, Objective],
@@ -28,27 +31,41 @@ def build(
 ) -> LossInputs:
     """Inputs of a step: each objective takes its rows of the text, and the loss is the mean of its objectives by ratio.
 
-    A single objective keeps its named mask, which a fused kernel may recognise; a mixture has `masks.unified()`, and an
-    imported builder in it must have it too. `also` is a user's own mask, joined by &.
+    A single objective keeps its named mask, which a fused kernel may recognise; a mixture has `masks.unified()`, joined
+    by `WINDOW` if an objective has one, and an imported builder in it must have `masks.unified()` too. `also` is a
+    user's own mask, joined by &.
     """
     allocation = allocate(objectives, text.tokens_BT.shape[0])
-    total = sum(objective.ratio for objective in objectives.values())
-    built, first = [], 0
-    for number, (name, objective) in enumerate(objectives.items()):
-        rows = allocation.rows[name]
-        one = build_one(name, objective, text.rows(first, first + rows), ids, jax.random.fold_in(key, number))
-        if objective.builder and len(objectives) > 1:
-            _check_unified(name, one)
-        one = _as_part(one, number, first * text.tokens_BT.shape[1], objective.ratio / total)
-        built.append(one if objective.streams == allocation.streams else _pair_rows(one))
-        first += rows
+    built = list(_each(objectives, allocation, text, ids, key))
     require(
         len({one.loss for one in built}) == 1,
         "all objectives of a mixture share one per-token loss, but a builder returned another `loss` than the others; "
         "give all of them the same, or train this objective alone.",
     )
     inputs = built[0] if len(built) == 1 else _join(built, allocation)
+    if _is_narrow(objectives):
+        inputs = dataclasses.replace(inputs, mask=inputs.mask & WINDOW)
     return inputs if also is None else dataclasses.replace(inputs, mask=inputs.mask & also)
+
+
+def _each(objectives, allocation, text, ids, key) -> Iterator[LossInputs]:
+    """The inputs of each objective on its own rows, numbered, weighted and as wide as the whole step has them."""
+    total, narrow = sum(objective.ratio for objective in objectives.values()), _is_narrow(objectives)
+    first, first_part = 0, 0
+    for number, (name, objective) in enumerate(objectives.items()):
+        rows = allocation.rows[name]
+        one = build_one(name, objective, text.rows(first, first + rows), ids, jax.random.fold_in(key, number))
+        if objective.builder and len(objectives) > 1:
+            _check_unified(name, one)
+        one = _as_part(one, first_part, first * text.tokens_BT.shape[1], objective.ratio / total)
+        one = one if objective.streams == allocation.streams else _pair_rows(one)
+        yield _with_window(one, objective) if narrow else one
+        first, first_part = first + rows, first_part + len(one.parts)
+
+
+def _is_narrow(objectives: Mapping[str, Objective]) -> bool:
+    """Do rows differ in how far they see?"""
+    return len(objectives) > 1 and any(objective.window for objective in objectives.values())
 
 
 def _check_unified(name: str, one: LossInputs) -> None:
@@ -59,13 +76,20 @@ def _check_unified(name: str, one: LossInputs) -> None:
     )
 
 
-def _as_part(one: LossInputs, number: int, first_token: int, ratio: float) -> LossInputs:
+def _with_window(one: LossInputs, objective: Objective) -> LossInputs:
+    """The facts that `WINDOW` reads; without a window they reach over the whole row."""
+    sizes = dict(zip(("window_left", "window_right"), objective.window or one.inputs_BT.shape[1:] * 2, strict=True))
+    extra = {name: jnp.full_like(one.facts.index, size) for name, size in sizes.items()}
+    return dataclasses.replace(one, facts=dataclasses.replace(one.facts, extra={**one.facts.extra, **extra}))
+
+
+def _as_part(one: LossInputs, first_part: int, first_token: int, ratio: float) -> LossInputs:
     """Renumbers targets and weights for the whole step."""
     return dataclasses.replace(
         one,
         target_index_BT=jnp.where(one.target_index_BT >= 0, one.target_index_BT + first_token, -1),
         train_weight_BT=one.train_weight_BT * ratio,
-        part_B=jnp.full_like(one.part_B, number),
+        part_BX=one.part_BX + first_part,
     )
 
 
@@ -87,7 +111,7 @@ def _pair_rows(one: LossInputs) -> LossInputs:
         segment=jnp.where(facts.segment > 0, later(facts.segment, length), 0),
     )
     one = dataclasses.replace(one, facts=facts)
-    return jax.tree.map(lambda column: column.reshape(-1, 2 * length) if column.ndim == 2 else column[::2], one)
+    return jax.tree.map(lambda column: column.reshape(-1, 2 * column.shape[1]), one)
 
 
 def _join(built: list[LossInputs], allocation: Allocation) -> LossInputs:

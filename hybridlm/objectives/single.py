@@ -1,4 +1,4 @@
-"""One objective on one batch of text: layout, corruption and placement put together."""
+"""One objective on one batch of text: arrangement, layout, corruption and placement put together."""
 
 import dataclasses
 import importlib
@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.config.objective import Objective
+from hybridlm.config.objective import Objective, part_names
+from hybridlm.diffusion.uniform import TokenBound
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import LossInputs, Part
 from hybridlm.facts.tokens import TokenFacts, concatenate, from_columns
 from hybridlm.objectives import layouts
+from hybridlm.objectives.arrangements import Arranged, arrange
 from hybridlm.objectives.corruptions import Corrupted, Sample, corrupt
 from hybridlm.objectives.text import Ids, Text
 
@@ -22,10 +24,12 @@ _SEES = {
     "prefix": "the first part of the document whole, and the document to the left",
     "bidirectional": "the whole document",
     "blocks": "earlier blocks whole, and its own block",
+    "random_order": "what comes before it in an order that is random at first",
 }
 _LESS = {
     "none": "",
     "absorbing": ", less a random set of masked tokens",
+    "uniform": ", a random set of its tokens replaced at random",
     "all": ", in which every token is masked",
     "masked_lm": ", less most of the selected tokens",
 }
@@ -42,50 +46,93 @@ def build(
     """
     if objective.builder:
         own = _imported(objective.builder)(name, objective, text, ids, key, sample=sample)
-        return dataclasses.replace(own, parts=(part(name, objective),))
-    prefix_key, noise_key = jax.random.split(key)
-    prefix_BT = layouts.prefix_lengths(objective, text, prefix_key)
-    block_BT = layouts.blocks(objective, text, prefix_BT)
-    is_target_BT = text.is_target_BT & (text.position_BT >= prefix_BT)
-    noisy = corrupt(objective, text, is_target_BT, block_BT, ids, noise_key, sample)
-    facts = from_columns(
-        text.segment_BT, text.position_BT, block_BT=block_BT, extra={**text.columns, "prefix_length": prefix_BT}
+        return dataclasses.replace(own, parts=parts(name, objective))
+    order_key, noise_key = jax.random.split(key)
+    if sample is not None and objective.layout == "random_order":
+        order_key = jax.random.fold_in(order_key, sample.number)
+    arranged = arrange(objective, text, ids, order_key)
+    inputs = _noisy(objective, arranged, ids, noise_key, sample)
+    if objective.streams == 2:
+        inputs = _side_by_side(_clean(objective, arranged, inputs.facts), inputs)
+    return dataclasses.replace(
+        inputs,
+        mask=layouts.mask(objective),
+        parts=parts(name, objective),
+        loss=TokenBound(len(ids.ordinary)) if objective.corruption == "uniform" else None,
+        dense=objective.corruption in ("none", "all") and objective.streams == 1 and not objective.prefix,
     )
-    expected = jnp.maximum(is_target_BT.sum(), 1) * objective.weight_per_target
-    inputs = _place(objective, text, noisy, facts, expected)
-    inputs = dataclasses.replace(inputs, mask=layouts.mask(objective), parts=(part(name, objective),))
-    return _beside_clean(inputs, text) if objective.streams == 2 else inputs
 
 
 def part(name: str, objective: Objective) -> Part:
     """What the objective's per-token values mean."""
-    if objective.corruption == "masked_lm":
+    if objective.corruption in ("masked_lm", "spans"):
         kind = ScoreKind.CONDITIONAL
     else:
         kind = ScoreKind.SHARE if objective.is_bound else ScoreKind.EXACT
-    sees = "the row to the left" if objective.across_documents else _SEES[objective.layout]
-    return Part(name, kind, sees + _LESS[objective.corruption])
+    return Part(name, kind, _sees(objective))
 
 
-def _place(objective: Objective, text: Text, noisy: Corrupted, facts: TokenFacts, expected: Array) -> LossInputs:
-    """Puts every target where its prediction is read."""
-    index_BT = jnp.arange(text.tokens_BT.size, dtype=jnp.int32).reshape(text.tokens_BT.shape)
-    index_BT = jnp.where(noisy.is_counted_BT, index_BT, -1)
-    targets_BT, weight_BT = jnp.where(noisy.is_counted_BT, text.tokens_BT, 0), noisy.weight_BT
-    if objective.predicts == "next":
+def parts(name: str, objective: Objective) -> tuple[Part, ...]:
+    """What the values of each of its losses mean: its own and, where that predicts too, the clean stream's."""
+    meant = (objective, Objective(window=objective.window)) if objective.has_two_losses else (objective,)
+    return tuple(map(part, part_names({name: objective}), meant))
+
+
+def _sees(objective: Objective) -> str:
+    if objective.across_documents:
+        seen = "the row to the left"
+    elif objective.corruption == "spans":
+        seen = "the rest of the document, and of its spans what is to the left"
+    elif objective.layout == "random_order":
+        seen = _SEES["random_order"]
+    else:
+        seen = _SEES[objective.layout] + _LESS[objective.corruption]
+    # what a layer shows is passed on by the next
+    reach = ", {} tokens to the left and {} to the right a layer".format(*objective.window) if objective.window else ""
+    return seen + reach
+
+
+def _noisy(objective: Objective, arranged: Arranged, ids: Ids, key: Array, sample: Sample | None) -> LossInputs:
+    """The stream that is corrupted, and predicted: the only one unless a clean copy is to stand beside it."""
+    text, prefix_BT = arranged.text, arranged.prefix_BT
+    block_BT = layouts.blocks(objective, text, prefix_BT)
+    noisy = corrupt(objective, text, arranged.is_target_BT, block_BT, ids, key, sample)
+    extra = {**text.columns, "prefix_length": prefix_BT}
+    facts = from_columns(text.segment_BT, text.position_BT, block_BT=block_BT, extra=extra)
+    return _place(objective.predicts, arranged, noisy, facts, objective.weight_per_target)
+
+
+def _clean(objective: Objective, arranged: Arranged, facts: TokenFacts) -> LossInputs:
+    """The clean copy beside a noisy stream of these facts; it predicts its next tokens if these have a weight."""
+    predicted_BT = arranged.is_target_BT & objective.has_two_losses
+    weight_BT = predicted_BT.astype(jnp.float32)
+    read = Corrupted(arranged.text.tokens_BT, weight_BT, jnp.zeros_like(weight_BT), predicted_BT)
+    facts = dataclasses.replace(facts, block=layouts.clean_blocks(objective, arranged.text, facts.block))
+    clean = _place("next", arranged, read, facts, 1.0)
+    return dataclasses.replace(
+        clean,
+        train_weight_BT=clean.train_weight_BT * objective.clean_weight,
+        part_BX=clean.part_BX + objective.has_two_losses,
+    )
+
+
+def _place(predicts: str, arranged: Arranged, noisy: Corrupted, facts: TokenFacts, per_target: float) -> LossInputs:
+    """Puts every target where its prediction is read; a possible target weighs `per_target` on average."""
+    index_BT = jnp.where(noisy.is_counted_BT, arranged.place_BT, -1)
+    targets_BT, weight_BT = jnp.where(noisy.is_counted_BT, arranged.text.tokens_BT, 0), noisy.weight_BT
+    if predicts == "next":
         targets_BT, index_BT, weight_BT = _left(targets_BT, 0), _left(index_BT, -1), _left(weight_BT, 0.0)
     return LossInputs(
         inputs_BT=noisy.inputs_BT,
         facts=facts,
         targets_BT=targets_BT,
         target_index_BT=index_BT,
-        train_weight_BT=weight_BT / expected,
+        train_weight_BT=weight_BT / (jnp.maximum(arranged.is_target_BT.sum(), 1) * per_target),
         score_weight_BT=weight_BT,
         noise_BT=noisy.noise_BT,
-        part_B=jnp.zeros(text.tokens_BT.shape[0], jnp.int32),
+        part_BX=jnp.zeros((len(weight_BT), 1), jnp.int32),
         mask=None,
         parts=(),
-        dense=objective.corruption in ("none", "all") and not objective.prefix,
     )
 
 
@@ -94,24 +141,11 @@ def _left(column_BT: Array, nothing) -> Array:
     return jnp.pad(column_BT[:, 1:], ((0, 0), (0, 1)), constant_values=nothing)
 
 
-def _beside_clean(noisy: LossInputs, text: Text) -> LossInputs:
-    """[clean stream | noisy stream] in one row of twice the width; only the noisy one predicts."""
+def _side_by_side(clean: LossInputs, noisy: LossInputs) -> LossInputs:
+    """[clean stream | noisy stream] in one row of twice the width."""
     stream = dataclasses.replace(noisy.facts, stream=jnp.ones_like(noisy.facts.stream))
-
-    def widen(column_BT, nothing):
-        return jnp.concatenate([jnp.full_like(column_BT, nothing), column_BT], axis=1)
-
-    return dataclasses.replace(
-        noisy,
-        inputs_BT=jnp.concatenate([text.tokens_BT, noisy.inputs_BT], axis=1),
-        facts=concatenate([noisy.facts, stream], axis=1),
-        targets_BT=widen(noisy.targets_BT, 0),
-        target_index_BT=widen(noisy.target_index_BT, -1),
-        train_weight_BT=widen(noisy.train_weight_BT, 0.0),
-        score_weight_BT=widen(noisy.score_weight_BT, 0.0),
-        noise_BT=widen(noisy.noise_BT, 0.0),
-        dense=False,
-    )
+    both = jax.tree.map(lambda *halves: jnp.concatenate(halves, axis=1), clean, noisy)
+    return dataclasses.replace(both, facts=concatenate([clean.facts, stream], axis=1))
 
 
 def _imported(path: str) -> Callable:

@@ -44,6 +44,10 @@ class Block:
     question: str
     lines: tuple[Line, ...]
 
+    def has_gate(self, column: str) -> bool:
+        """Are its labels classes of ids, whose probability the column tells?"""
+        return any(column in line.cells and line.cells[column].row.gate is not None for line in self.lines)
+
 
 def ordered(scores: Scores) -> tuple[Column, ...]:
     """Columns with equal targets together, and within them equal kinds, baseline first; otherwise as they came."""

@@ -106,6 +106,7 @@ class Comparison:
     data: hash of the compared places and texts. tokens: rows compared. left_out: of the baseline's.
     readings: the baseline first. rows: by model, family and label. families: question and labels of each.
     regressions, calibration, recall, distance, frequency: lists of plain records, empty where the files lack columns.
+    metrics: of what predictions say besides the loss, as plain records too (`comparing.metrics`).
     gaps: model -> family -> its gaps with their covariance.
     """
 
@@ -129,6 +130,7 @@ class Comparison:
     frequency: tuple[Mapping[str, Any], ...]
     gaps: Mapping[str, Mapping[str, Measured]]
     hybridlm: str
+    metrics: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def baseline(self) -> Entry:

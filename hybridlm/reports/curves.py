@@ -1,7 +1,8 @@
-"""Training curves from `metrics.jsonl`: the loss of every objective, and of every token category, against the step.
+"""Training curves from `metrics.jsonl`: losses of every objective, filter and token category, against the step.
 
-A line of the file is one JSON object with `step` and numbers by name. Two kinds of names are drawn: `loss/ar`, and
-`nll/ar/bracket/open` (objective, family, label); a leading `validation/` makes the line a dashed one.
+A line of the file is one JSON object with `step` and numbers by name. Three kinds of names are drawn: `loss/ar`,
+`filtered/ar/new_content` (objective, filter) and `nll/ar/bracket/open` (objective, family, label); a leading
+`validation/` makes the line a dashed one.
 """
 
 import json
@@ -18,6 +19,7 @@ from hybridlm.reports.plots import PALETTE, style
 
 _LOSS = re.compile(r"(?:(?P<split>\w+)/)?loss/(?P<objective>[^/]+)")
 _CATEGORY = re.compile(r"(?:(?P<split>\w+)/)?nll/(?P<objective>[^/]+)/(?P<family>[^/]+)/(?P<label>.+)")
+_FILTERED = re.compile(r"(?:(?P<split>\w+)/)?filtered/(?P<objective>[^/]+)/(?P<filter>.+)")
 _ACROSS = 3
 _POINTS = 200
 
@@ -44,31 +46,43 @@ def losses(metrics: pd.DataFrame) -> Figure | None:
     return figure
 
 
+def filtered(metrics: pd.DataFrame) -> Figure | None:
+    """A panel per objective, a line per filter; None if no filtered loss was logged."""
+    found = _matches(metrics, _FILTERED)
+    return _multiples(metrics, found, panel="objective", line="filter") if found else None
+
+
 def categories(metrics: pd.DataFrame) -> dict[str, Figure]:
     """Objective -> small multiples: a panel per family, a line per label."""
     found = _matches(metrics, _CATEGORY)
     objectives = dict.fromkeys(match["objective"] for match in found.values())
     return {
-        name: _multiples(metrics, {key: match for key, match in found.items() if match["objective"] == name})
+        name: _multiples(
+            metrics,
+            {key: match for key, match in found.items() if match["objective"] == name},
+            panel="family",
+            line="label",
+        )
         for name in objectives
     }
 
 
-def _multiples(metrics: pd.DataFrame, found: dict[str, re.Match]) -> Figure:
-    families = list(dict.fromkeys(match["family"] for match in found.values()))
-    down = -(-len(families) // _ACROSS)
+def _multiples(metrics: pd.DataFrame, found: dict[str, re.Match], *, panel: str, line: str) -> Figure:
+    """A panel for every name of one part of the keys, and in it a line for every name of another."""
+    panels = list(dict.fromkeys(match[panel] for match in found.values()))
+    down = -(-len(panels) // _ACROSS)
     with style():
-        figure = Figure(figsize=(3.6 * min(len(families), _ACROSS), 2.9 * down), layout="constrained")
-        axes = figure.subplots(down, min(len(families), _ACROSS), squeeze=False, sharex=True).ravel()
-        for axis, family in zip(axes, families):
-            keys = [key for key, match in found.items() if match["family"] == family]
-            labels = list(dict.fromkeys(found[key]["label"] for key in keys))
+        figure = Figure(figsize=(3.6 * min(len(panels), _ACROSS), 2.9 * down), layout="constrained")
+        axes = figure.subplots(down, min(len(panels), _ACROSS), squeeze=False, sharex=True).ravel()
+        for axis, name in zip(axes, panels):
+            keys = [key for key, match in found.items() if match[panel] == name]
+            lines = list(dict.fromkeys(found[key][line] for key in keys))
             for key in keys:
-                label = found[key]["label"]
-                _line(axis, metrics, key, words(label), labels.index(label), found[key]["split"])
-            axis.set_title(words(family))
+                called = found[key][line]
+                _line(axis, metrics, key, words(called), lines.index(called), found[key]["split"])
+            axis.set_title(words(name))
             _finish(axis)
-        for axis in axes[len(families) :]:
+        for axis in axes[len(panels) :]:
             axis.remove()
         figure.supxlabel("step", fontsize=9)
         figure.supylabel("nats per token", fontsize=9)

@@ -13,8 +13,19 @@ from hybridlm.reports import curves as training_curves
 from hybridlm.reports import plots
 from hybridlm.reports.blocks import baseline_of, blocks, ordered, words
 from hybridlm.reports.sample import LEVELS, Sample, level, visible
-from hybridlm.reports.scores import ALL, KINDS, Column, Scores
+from hybridlm.reports.scores import ALL, KINDS, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
+
+TITLES = {
+    "entropy": "entropy",
+    "accuracy": "accuracy",
+    "top_5": "in the top 5",
+    "reciprocal_rank": "reciprocal rank",
+    "confidence": "confidence",
+    "brier": "Brier score",
+    "gate": "gate",
+}
+"""What else a prediction tells, as the page calls it."""
 
 
 def write(
@@ -45,6 +56,8 @@ def render(scores: Scores, curves: pd.DataFrame | None, *, masks: Mapping[str, A
         run=scores.run,
         columns=[_column(scores, column) for column in ordered(scores)],
         total=total.lines[0],
+        told=[column.name for column in ordered(scores) if _is_told(total.lines[0].cells[column.name].row)],
+        titles=TITLES,
         families=[(block, plots.data_uri(plots.categories(scores, block.family))) for block in families],
         kinds={kind: text for kind, text in KINDS.items() if kind in {column.kind for column in scores.columns}},
         few_groups=FEW,
@@ -53,6 +66,11 @@ def render(scores: Scores, curves: pd.DataFrame | None, *, masks: Mapping[str, A
         masks={title: plots.data_uri(plots.mask(is_visible_TS)) for title, is_visible_TS in masks.items()},
         samples=samples,
     )
+
+
+def _is_told(row: Row) -> bool:
+    """Does one prediction stand behind each value of the column?"""
+    return row.entropy is not None
 
 
 def _column(scores: Scores, column: Column) -> dict[str, Any]:
@@ -73,6 +91,8 @@ def _curves(metrics: pd.DataFrame | None) -> dict[str, str]:
         return {}
     loss = training_curves.losses(metrics)
     figures = {"Loss by objective": loss} if loss else {}
+    some = training_curves.filtered(metrics)
+    figures |= {"Filtered losses": some} if some else {}
     figures |= {
         f"Training loss by category: {name}": figure for name, figure in training_curves.categories(metrics).items()
     }

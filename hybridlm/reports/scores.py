@@ -19,6 +19,9 @@ ALL = "all"
 
 ALL_TARGETS = "all scored tokens"
 
+DETAILS = ("entropy", "accuracy", "top_5", "brier", "confidence", "reciprocal_rank", "gate")
+"""Means of what else one prediction per token tells."""
+
 KINDS = {
     "exact": "The token's own −log p. Sums are likelihoods of the text; columns compare freely on the same targets.",
     "bound": "An upper bound of −log p of a whole text. It says nothing of a single token.",
@@ -42,6 +45,7 @@ class Column:
       bits_per_byte: of all its tokens, or None where that has no meaning.
       is_baseline: whether other columns of the same targets are held against it (the unigram).
       note: anything else a reader has to know.
+      unscored: how many places of the rows it does not score, by reason.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Column:
     bits_per_byte: float | None = None
     is_baseline: bool = False
     note: str = ""
+    unscored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         one_of(f"kind of column {self.name!r}", self.kind, [kind.label for kind in ScoreKind])
@@ -71,6 +76,9 @@ class Row:
       brier: Σ_v (p_v − [v is the token])². confidence: probability of the likeliest. reciprocal_rank: of the token.
       gate: nats for the label alone, −log p(label); mean − gate are for the token among those of the label. Only in
         families that read the token alone.
+      mass: probability of the label, averaged over all tokens of the column, whatever their own label; in the same
+        families. mass_excess: mass − the label's share of the tokens, 0 where the reading is calibrated.
+      intervals: of these means, by name, as that of `mean`; none where there is but one group.
     """
 
     family: str
@@ -89,6 +97,9 @@ class Row:
     confidence: float | None = None
     reciprocal_rank: float | None = None
     gate: float | None = None
+    mass: float | None = None
+    mass_excess: float | None = None
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,7 +153,12 @@ def load(path: epath.PathLike) -> Scores:
     require(not missing, f"{path} is no score file: it lacks {sorted(missing)}; `hybridlm evaluate` writes one.")
     return Scores(
         columns=tuple(Column(**column) for column in data["columns"]),
-        rows=tuple(Row(**row) for row in data["rows"]),
+        rows=tuple(_row(row) for row in data["rows"]),
         run=data.get("run", {}),
         families=data.get("families", {}),
     )
+
+
+def _row(fields: Mapping[str, Any]) -> Row:
+    intervals = {name: (low, high) for name, (low, high) in fields.get("intervals", {}).items()}
+    return Row(**{**fields, "intervals": intervals})

@@ -78,4 +78,6 @@ def _legend(scores: Scores) -> Text:
 
 def _facts(column: Column) -> str:
     bits = "" if column.bits_per_byte is None else f"{column.bits_per_byte:.3f} bits per byte"
-    return "; ".join(filter(None, [bits, f"on {column.targets}", f"sees {column.sees}", column.note]))
+    rest = ", ".join(f"{count:,} {why}" for why, count in column.unscored.items())
+    left_out = rest and f"not scored: {rest}"
+    return "; ".join(filter(None, [bits, f"on {column.targets}", f"sees {column.sees}", column.note, left_out]))

@@ -9,7 +9,7 @@ Tokens come flat, [T], in order within each document, which may be cut between b
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -65,8 +65,8 @@ def columns(
     document_T: Int[np.ndarray, "T"],
     group_T: Int[np.ndarray, "T"],
     *,
-    documents: Sequence[str],
-    groups: Sequence[str],
+    documents: Callable[[int], str],
+    groups: Callable[[int], str],
     values: Mapping[str, tuple[np.ndarray, Bool[np.ndarray, "T"]]],
     facts: Mapping[str, np.ndarray] | None = None,
     labels: Mapping[str, Int[np.ndarray, "T"]] | None = None,
@@ -74,13 +74,13 @@ def columns(
     """Columns for `TokenWriter.write`.
 
     Args:
-      documents, groups: names by number.
+      documents, groups: number -> name.
       values: such as "score/ar" -> numbers, and which of the tokens have one.
       facts: `token` and `frequency_rank`. labels: family -> index of each label in the header.
     """
     named = {"document": (document_T, documents), "group": (group_T, groups)}
     return {
-        **{name: _named(number_T, names) for name, (number_T, names) in named.items()},
+        **{name: _named(*numbered) for name, numbered in named.items()},
         **places,
         **(facts or {}),
         **{name: np.ma.array(value_T, mask=~is_there_T) for name, (value_T, is_there_T) in values.items()},
@@ -88,7 +88,7 @@ def columns(
     }
 
 
-def _named(number_T: Int[np.ndarray, "T"], names: Sequence[str]) -> pa.DictionaryArray:
+def _named(number_T: Int[np.ndarray, "T"], name: Callable[[int], str]) -> pa.DictionaryArray:
     """Numbers as names, of which only those that occur are written."""
     used, code_T = np.unique(number_T, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(pa.array(code_T.astype(np.int32)), [names[n] for n in used.tolist()])
+    return pa.DictionaryArray.from_arrays(pa.array(code_T.astype(np.int32)), list(map(name, used.tolist())))

@@ -26,7 +26,7 @@ class CategorySums:
 
 def category_sums(
     labels_MBT: Int[Array, "M B T"],
-    part_B: Int[Array, "B"],
+    part_BX: Int[Array, "B ..."],
     value_BT: Float[Array, "B T"],
     is_counted_BT: Bool[Array, "B T"],
     *,
@@ -36,12 +36,17 @@ def category_sums(
 ) -> CategorySums:
     """Adds up the values of the counted tokens: first each row, then the rows of a part, which keeps float32 precise.
 
+    A row belongs to one part, or each of X equal stretches of it to a part of its own.
+
     `scatter` adds token by token, as suits a CPU; otherwise every label is compared with every category, as suits
     accelerators and rows spread over devices. None chooses by the default backend.
     """
     if scatter is None:
         scatter = jax.default_backend() == "cpu"
-    by_row = _scattered if scatter else _compared
+    by_row, part_B = _scattered if scatter else _compared, part_BX.reshape(-1)
+    labels_MBT, value_BT, is_counted_BT = (
+        x.reshape(*x.shape[:-2], part_B.size, -1) for x in (labels_MBT, value_BT, is_counted_BT)
+    )
     total_BC, count_BC = by_row(labels_MBT, jnp.where(is_counted_BT, value_BT, 0), is_counted_BT, categories)
     is_part_PB1 = (jnp.arange(parts)[:, None] == part_B)[..., None]
     return CategorySums(*(jnp.where(is_part_PB1, x_BC, 0).sum(1) for x_BC in (total_BC, count_BC)))

@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Float, Int, Real
+from scipy import sparse
 
 from hybridlm.config.errors import require
 from hybridlm.facts.kinds import ScoreKind
@@ -70,6 +71,22 @@ def cluster_sums(
         else:
             np.add.at(total_NC.reshape(-1), (place_T + label_T)[is_in_T], value_T[is_in_T])
     return total_NC
+
+
+def joint_cluster_sums(
+    value_TK: Real[np.ndarray, "T K"],
+    cluster_T: Int[np.ndarray, "T"],
+    label_MT: Int[np.ndarray, "M T"],
+    *,
+    clusters: int,
+    categories: int,
+) -> Float[np.ndarray, "N C K"]:
+    """`cluster_sums` of K values at once, each token counting once in every family: one sparse product."""
+    families, tokens = label_MT.shape
+    cell_TM = cluster_T.astype(np.int64)[:, None] * categories + label_MT.T
+    where = (np.ones(cell_TM.size), cell_TM.ravel(), np.arange(tokens + 1) * families)
+    counts_in = sparse.csr_matrix(where, shape=(tokens, clusters * categories))
+    return (counts_in.T @ value_TK).reshape(clusters, categories, -1)
 
 
 def difference(baseline: Sums, model: Sums) -> Sums:

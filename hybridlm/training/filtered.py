@@ -26,24 +26,34 @@ def check(experiment: Experiment) -> None:
         importlib.import_module(module)
     labelled = [family for family in registry.families() if not family.compile or family.name in experiment.data.labels]
     resolve(experiment, labelled)
+    of_weights(experiment, labelled)
 
 
 def resolve(experiment: Experiment, families: Sequence[Any]) -> dict[str, Filter]:
     """The filters of a config by name. `families`, or the partitions of tables, are those of its training rows."""
+    texts = experiment.training.filters
+    return {
+        name: _resolve(experiment, families, f"training.filters[{name!r}]={text!r}", text)
+        for name, text in texts.items()
+    }
+
+
+def of_weights(experiment: Experiment, families: Sequence[Any]) -> list[Filter]:
+    """The filters of its token weights, in order."""
+    texts = [weight.tokens for weight in experiment.training.token_weights]
+    return [_resolve(experiment, families, f"training.token_weights: tokens={text!r}", text) for text in texts]
+
+
+def _resolve(experiment: Experiment, families: Sequence[Any], where: str, text: str) -> Filter:
     here = {family.name: family for family in families}
     known = {family.name: family for family in registry.families()} | here
-    found = {name: _parse(name, text, tuple(known.values())) for name, text in experiment.training.filters.items()}
-    for name, wanted in found.items():
-        missing = sorted(set(_read_by(wanted)) - set(here))
-        require(not missing, f"training.filters[{name!r}] reads {', '.join(missing)}, {_cause(experiment, missing)}")
-    return found
-
-
-def _parse(name: str, text: str, families: Sequence[Any]) -> Filter:
     try:
-        return parse(text, families)
+        wanted = parse(text, tuple(known.values()))
     except ConfigError as error:
-        raise ConfigError(f"training.filters[{name!r}]={text!r}: {error}") from error
+        raise ConfigError(f"{where}: {error}") from error
+    missing = sorted(set(_read_by(wanted)) - set(here))
+    require(not missing, f"{where} reads {', '.join(missing)}, {_cause(experiment, missing)}")
+    return wanted
 
 
 def _read_by(wanted: Filter) -> Iterator[str]:

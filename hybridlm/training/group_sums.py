@@ -4,7 +4,7 @@ The devices hold the groups met lately and the host the others, so that memory t
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,8 @@ class GroupSums:
         self._make_room(here.tolist())
         if self._held is None:
             self._held = _empty(self._values, self._capacity, self._labels, labels_MBT.sharding)
+        # what was restored lies on the host
+        self._held = jax.device_put(self._held, labels_MBT.sharding)
         rows = [self._place.setdefault(group, len(self._place)) for group in here.tolist()]
         # a few sizes, so that few programs are compiled; rows past the last are dropped
         rows_G = np.pad(np.array(rows, np.int32), (0, _power(len(rows)) - len(rows)), constant_values=self._capacity)
@@ -52,6 +54,28 @@ class GroupSums:
         """The groups in order, and for every column its totals and counts."""
         self._to_host()
         return self._groups, self._sums
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All of it as arrays by name, on the host."""
+        found = {"groups": self._groups, "capacity": np.array(self._capacity)}
+        for number, (total_KNC, count_NC) in enumerate(self._sums):
+            found |= {f"total/{number}": total_KNC, f"count/{number}": count_NC}
+        if self._held is not None:
+            found["place"] = np.array(list(self._place), np.int64)
+            leaves = jax.device_get(jax.tree.leaves(self._held))
+            found |= {f"held/{number}": leaf for number, leaf in enumerate(leaves)}
+        return found
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """What `state` gave, down to the bits that the devices held."""
+        self._groups, self._capacity = state["groups"], int(state["capacity"])
+        self._sums = [(state[f"total/{n}"], state[f"count/{n}"]) for n in range(len(self._values))]
+        self._place, self._held = {}, None
+        if "place" in state:
+            self._place = {group: row for row, group in enumerate(state["place"].tolist())}
+            empty = jax.eval_shape(functools.partial(_nothing, self._values, self._capacity, self._labels))
+            shape = jax.tree.structure(empty)
+            self._held = jax.tree.unflatten(shape, [state[f"held/{n}"] for n in range(shape.num_leaves)])
 
     def _make_room(self, groups: list[int]) -> None:
         if len(self._place.keys() | groups) > self._capacity:
@@ -82,8 +106,11 @@ def _power(number: int) -> int:
 
 
 def _empty(values: Sequence[int], groups: int, labels: int, where: jax.sharding.Sharding) -> tuple[Accumulator, ...]:
-    make = jax.jit(lambda: tuple(accumulator.empty(groups, labels, (count,)) for count in values), out_shardings=where)
-    return make()
+    return jax.jit(functools.partial(_nothing, values, groups, labels), out_shardings=where)()
+
+
+def _nothing(values: Sequence[int], groups: int, labels: int) -> tuple[Accumulator, ...]:
+    return tuple(accumulator.empty(groups, labels, (count,)) for count in values)
 
 
 @functools.partial(jax.jit, donate_argnums=0)

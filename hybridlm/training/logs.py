@@ -23,6 +23,7 @@ class Snapshot:
 
     sums: Accumulator
     grad_norm: Array
+    loss: Array
     bad_in_row: Int[Array, ""]
     bad: Int[Array, ""]
 
@@ -30,7 +31,7 @@ class Snapshot:
 @jax.jit
 def take(state: TrainState) -> tuple[Snapshot, Accumulator]:
     """A copy of what is logged, and empty sums to go on with."""
-    copied = jax.tree.map(jnp.copy, Snapshot(state.sums, state.grad_norm, state.bad_in_row, state.bad))
+    copied = jax.tree.map(jnp.copy, Snapshot(state.sums, state.grad_norm, state.loss, state.bad_in_row, state.bad))
     return copied, empty(*state.sums.rounded_PC.shape)
 
 
@@ -81,6 +82,7 @@ class Log:
     def _read(self, step: int, snapshot: Snapshot) -> Logged:
         total, count = read(snapshot.sums)
         scalars = dict(self._losses(total, count))
+        scalars["train/loss"] = float(snapshot.loss)
         scalars["train/grad_norm"] = float(snapshot.grad_norm)
         scalars["train/bad_steps"] = int(snapshot.bad)
         return Logged(step, scalars, int(snapshot.bad_in_row))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.objective import part_names
 from hybridlm.training import logs, optimizers, placement
 from hybridlm.training import state as states
 from hybridlm.training import task as tasks
@@ -79,7 +80,9 @@ def _log(session: Session, flops: float) -> logs.Log:
     experiment = session.experiment
     labels = tasks.label_names(session.task.tables) if experiment.training.categories else (("all", "all"),)
     tokens = experiment.training.batch_rows * experiment.data.row_length
-    return logs.Log(tuple(experiment.objectives), labels, tokens, flops, filters=tuple(experiment.training.filters))
+    return logs.Log(
+        part_names(experiment.objectives), labels, tokens, flops, filters=tuple(experiment.training.filters)
+    )
 
 
 def _write(session: Session, log: logs.Log, writers: Writers, rates: np.ndarray, *, wait: bool) -> str:

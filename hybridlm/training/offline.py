@@ -1,43 +1,34 @@
 """`evaluate`: a checkpoint, or a published model, on its own, read by the function that training reports by."""
 
-import functools
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 
+import jax
 from absl import logging
 from etils import epath
 
-from hybridlm import interop
 from hybridlm.config.errors import require
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
-from hybridlm.config.sources import AuditConfig, Source
-from hybridlm.config.storage import from_dict
-from hybridlm.data import sources
-from hybridlm.data.corpus import survey
 from hybridlm.data.prepare import EVALUATION, prepare, prepare_for_evaluation
 from hybridlm.data.prepared import Prepared
-from hybridlm.data.progress import silent
 from hybridlm.data.vocabulary import load_vocabulary
 from hybridlm.models import size
 from hybridlm.sharding import mesh as meshes
-from hybridlm.sharding.rules import shardings
 from hybridlm.training import digests, placement, published, reporting, workdir
 from hybridlm.training import task as tasks
-from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.compatibility import check_fingerprints
 from hybridlm.training.evaluation import Evaluation, batch_count, batches
 from hybridlm.training.evaluation import evaluate as read
+from hybridlm.training.kept import Kept
+from hybridlm.training.opened import checkpoint, on_mesh
 from hybridlm.training.progress import progress
 from hybridlm.training.readings import scorer
 from hybridlm.training.session import task_of
-from hybridlm.training.subject import Subject, changed, only
+from hybridlm.training.subject import Subject
 
-OVERRIDABLE = ("evaluation.", "mesh.", "model.attention_backend", "data.prepared", "data.sources")
-"""What may be changed about a trained model: how it is read, not what it is."""
-BASELINES = "baselines"
-"""Directory with the reports of the other models."""
+BASELINES, PARTIAL = "baselines", "partial"
+"""Directories with the reports of the other models, and with what is done of an evaluation."""
 
 
 def evaluate(
@@ -76,7 +67,7 @@ def _named(baselines: Sequence[epath.PathLike]) -> dict[str, epath.PathLike]:
 
 def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, readings, overrides) -> None:
     """One model, unless its report is there."""
-    if is_published(model):
+    if published.is_published(model):
         require(step == -1, f"--step={step} has no meaning for a published model, which is one checkpoint.")
         subject = published.subject(model, directory, data=data, readings=readings, overrides=overrides)
     else:
@@ -90,39 +81,27 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
         fingerprints=subject.fingerprints,
         parameters=size.count(tasks.abstract_params(subject.task)),
         rows=subject.prepared.rows(subject.split),
-        names=_names(data),
     )
     if reporting.is_written(facts, directory):
         logging.info("%s is scored already: %s holds its report", model, directory)
-    else:
-        reporting.write(facts, _read(subject), directory, metrics=subject.metrics)
+        return
+    # several processes may not see each other's files
+    kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
+    reporting.write(facts, _read(subject, kept), directory, metrics=subject.metrics)
+    if kept is not None:
+        kept.remove()
 
 
-def _names(data: str) -> tuple[str, ...]:
-    """The ids of the documents of a user's text, by number; unless two share one."""
-    if not data:
-        return ()
-    with tempfile.TemporaryDirectory() as scratch:
-        source = sources.at_hand(Source(path=data), epath.Path(scratch) / "source", silent)
-        entries = survey((source,), AuditConfig(), lambda source, document: EVALUATION, silent).entries
-    names = {entry.place: entry.id for entry in entries}
-    if len(set(names.values())) < len(names):
-        return ()
-    return tuple(names.get(number, "") for number in range(max(names) + 1))
+def _identity(facts: reporting.Facts) -> str:
+    """What must be alike for a call to go on with what another one did; other devices would round otherwise."""
+    return f"{reporting.request(facts)} {jax.default_backend()} {jax.__version__}"
 
 
-def is_published(model: epath.PathLike) -> bool:
-    """True for a directory of published weights, and for a name that only the hub may know."""
-    here = epath.Path(model)
-    return interop.is_published(here) if here.exists() else not here.is_absolute() and str(model).count("/") == 1
-
-
-def _read(subject: Subject) -> Evaluation:
+def _read(subject: Subject, kept: Kept | None) -> Evaluation:
     experiment, task, rows = subject.experiment, subject.task, subject.rows
     mesh, config = meshes.make(experiment.mesh), experiment.evaluation
-    shapes = tasks.abstract_params(task)
-    params = subject.load(placement.abstract(shapes, shardings(shapes, mesh)))
-    with progress("reading", batch_count(rows, config)) as bar:
+    params = on_mesh(task, mesh, subject.load)
+    with progress("reading", batch_count(rows, config), start=len(kept or ())) as bar:
         return read(
             task,
             config,
@@ -131,6 +110,7 @@ def _read(subject: Subject) -> Evaluation:
             batches(rows, config),
             place=placement.spreader(mesh),
             on_batch=bar.update,
+            kept=kept,
         )
 
 
@@ -145,35 +125,25 @@ def _trained(
     """A checkpoint of a run."""
     # a user's own text is read whole unless they ask for less
     overrides = {"evaluation.rows": "0", **overrides} if data else overrides
-    beside = workdir.read_config(source)  # refuses what is no run before anything else is looked for
-    checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
-    step = _step(checkpoints, step)
-    metadata = checkpoints.read_metadata(step)
-    experiment = changed(only(from_dict(Experiment, metadata["config"]), readings), overrides, OVERRIDABLE)
+    found = checkpoint(source, step, readings, overrides)
+    experiment, stored = found.experiment, found.metadata["fingerprints"]
     directory.mkdir(parents=True, exist_ok=True)
     prepared, split = _text(experiment, source, directory, data)
-    seal = source / workdir.CHECKPOINTS / str(step) / digests.MANIFEST
+    seal = source / workdir.CHECKPOINTS / str(found.step) / digests.MANIFEST
     weights = {"weights": hashlib.sha256(seal.read_bytes()).hexdigest()}
-    must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": beside.model.dtype}
+    must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": workdir.read_config(source).model.dtype}
     read_data = {"data": prepared.manifest.fingerprint}
-    check_fingerprints(metadata["fingerprints"], must_agree if data else must_agree | read_data, step=step)
+    check_fingerprints(stored, must_agree if data else must_agree | read_data, step=found.step)
     return Subject(
         experiment=experiment,
         task=task_of(experiment, prepared.vocabulary, prepared.rows(split).names),
         prepared=prepared,
         split=split,
-        load=functools.partial(checkpoints.restore_params, step),
-        step=step,
+        load=found.load,
+        step=found.step,
         fingerprints=must_agree | read_data | weights,
         metrics=source / workdir.METRICS,
     )
-
-
-def _step(checkpoints: Checkpoints, step: int) -> int:
-    known = checkpoints.steps()
-    require(bool(known), "--model holds no checkpoint yet; let `hybridlm train` save one (config.checkpoint.every).")
-    require(step == -1 or step in known, f"--step={step} is not among the checkpoints of --model: {known}.")
-    return checkpoints.latest_valid() if step == -1 else step
 
 
 def _text(experiment: Experiment, source: epath.Path, directory: epath.Path, data: str) -> tuple[Prepared, str]:

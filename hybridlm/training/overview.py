@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybridlm import attention
+from hybridlm.config.rows import allocate
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.facts.tokens import check_range
 from hybridlm.models import size
@@ -41,8 +42,8 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     yield "parameters", f"{size.count(state.params):,}"
     sizes = ", ".join(f"{axis} {n}" for axis, n in mesh.shape.items())
     yield "mesh", f"{mesh.size} x {jax.devices()[0].device_kind}: {sizes}"
-    parts = inputs.part_B.tolist()
-    shares = ", ".join(f"{name} {parts.count(n)}" for n, name in enumerate(experiment.objectives))
+    rows_of = allocate(experiment.objectives, experiment.training.batch_rows).order
+    shares = ", ".join(f"{name} {rows_of.count(n)}" for n, name in enumerate(experiment.objectives))
     yield "step", f"{tokens:,} tokens of text in {rows} rows of {width} positions ({shares})"
     row = jax.tree.map(lambda column: column[:1], inputs.facts)
     found = attention.explain(

@@ -4,12 +4,15 @@ Nobody knows its training counts, so there is no unigram beside it and no family
 """
 
 import dataclasses
+import functools
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 from etils import epath
+from jaxtyping import PyTree
 
 from hybridlm import interop, masks
 from hybridlm.categories.lexicon import WordRanks, ranks_of_wordfreq
@@ -19,6 +22,7 @@ from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.config.experiment import Experiment
 from hybridlm.data import tokenizer_files
 from hybridlm.data.prepare import EVALUATION, prepare_for_evaluation
+from hybridlm.data.shards import sha256
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.interop import Pretrained
 from hybridlm.masks import Mask
@@ -32,8 +36,69 @@ OVERRIDABLE = ("evaluation.", "mesh.", "model.dtype", "model.attention_backend",
 ROW_LENGTH = 1024
 """Of rows, unless the network was made for shorter ones."""
 READING = "published"
+GGUF = ".gguf"
 UNSEEN_BOS = masks.custom(lambda q, k: k.position > 0)
 """For a network that knows no token that opens a text; relative positions are not changed by it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A network, how it is read, and the vocabulary of its tokenizer; `lacking`: ids that only the tokenizer has."""
+
+    directory: epath.Path
+    network: Pretrained
+    experiment: Experiment
+    vocabulary: Vocabulary
+    lacking: range
+
+    @property
+    def has_bos(self) -> bool:
+        """Does the network know the token that opens every text here?"""
+        return self.vocabulary.tokenizer.bos not in self.lacking
+
+    def task(self, vocabulary: Vocabulary, columns: Sequence[str] = ()) -> Task:
+        """The task on text in its vocabulary, with these columns."""
+        return published_task(self.experiment, self.network, vocabulary, columns)
+
+    def load(self, task: Task, shapes: PyTree) -> PyTree:
+        """The parameters, where their shapes say."""
+        where = jax.tree.map(lambda x: x.sharding, shapes)
+        return interop.load_params(self.directory, self.network, where, rows=task.vocab_size)
+
+
+def find(model: epath.PathLike, readings: Sequence[str], overrides: Mapping[str, str]) -> Published:
+    """A directory of safetensors, an id of the Hugging Face hub, or a GGUF file."""
+    where = located(model)
+    network, tokenizer = interop.describe(where), tokenizer_files.load(where)
+    experiment = changed(only(experiment_of(where, network), readings), overrides, OVERRIDABLE)
+    lacking = range(network.vocab_size, tokenizer.vocab_size)
+    has_bos = tokenizer.bos not in lacking
+    _check(experiment, network, has_bos)
+    if not has_bos:
+        experiment = dataclasses.replace(experiment, mask=_joined(experiment.mask, UNSEEN_BOS))
+    unseen_V = np.zeros(tokenizer.vocab_size, np.int64)
+    vocabulary = Vocabulary(tokenizer, unseen_V, _word_ranks(), {}, ())
+    network = dataclasses.replace(network, config=experiment.model)
+    return Published(where, network, experiment, vocabulary, lacking)
+
+
+def is_published(model: epath.PathLike) -> bool:
+    """True for published weights in a directory or a GGUF file, and for a name that only the hub may know."""
+    here = epath.Path(model)
+    if here.exists():
+        return here.suffix == GGUF or interop.is_published(here)
+    return not here.is_absolute() and str(model).count("/") == 1
+
+
+def located(model: epath.PathLike) -> epath.Path:
+    """The directory of a model; a GGUF file is turned into one once, in the user's cache."""
+    file = epath.Path(model)
+    if file.suffix != GGUF:
+        return interop.locate(model)
+    cache = epath.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    directory = cache / "hybridlm" / f"{file.stem}-{sha256(file)[:16]}"
+    interop.convert_gguf(file, directory)
+    return directory
 
 
 def subject(
@@ -44,43 +109,30 @@ def subject(
     readings: Sequence[str] = (),
     overrides: Mapping[str, str],
 ) -> Subject:
-    """A directory of safetensors, or an id of the Hugging Face hub, to be read on the text `data`."""
+    """A published model, to be read on the text `data`."""
     require(
         bool(data),
         f"--model={model} is a published model, and no held-out text belongs to it; name the text to score with "
         "--data=FILE_OR_DIRECTORY.",
     )
-    where = interop.locate(model)
-    network, tokenizer = interop.describe(where), tokenizer_files.load(where)
-    experiment = changed(only(experiment_of(where, network), readings), overrides, OVERRIDABLE)
-    lacking = range(network.vocab_size, tokenizer.vocab_size)
-    has_bos = tokenizer.bos not in lacking
-    _check(experiment, network, has_bos)
-    if not has_bos:
-        experiment = dataclasses.replace(experiment, mask=_joined(experiment.mask, UNSEEN_BOS))
-    unseen_V = np.zeros(tokenizer.vocab_size, np.int64)
-    vocabulary = Vocabulary(tokenizer, unseen_V, _word_ranks(), {}, ())
+    found = find(model, readings, overrides)
     directory.mkdir(parents=True, exist_ok=True)
-    prepared = prepare_for_evaluation(data, vocabulary, experiment.data.row_length, directory / workdir.DATA)
-    network = dataclasses.replace(network, config=experiment.model)
-    task = published_task(experiment, network, prepared.vocabulary, prepared.rows(EVALUATION).names)
-
-    def load(shapes):
-        return interop.load_params(where, network, jax.tree.map(lambda x: x.sharding, shapes), rows=task.vocab_size)
-
+    row_length = found.experiment.data.row_length
+    prepared = prepare_for_evaluation(data, found.vocabulary, row_length, directory / workdir.DATA)
+    task = found.task(prepared.vocabulary, prepared.rows(EVALUATION).names)
     return Subject(
-        experiment=experiment,
+        experiment=found.experiment,
         task=task,
         prepared=prepared,
         split=EVALUATION,
-        load=load,
+        load=functools.partial(found.load, task),
         step=-1,
-        lacking=lacking,
+        lacking=found.lacking,
         fingerprints={
-            "tokenizer": tokenizer.sha256,
+            "tokenizer": prepared.tokenizer.sha256,
             "data": prepared.manifest.fingerprint,
-            "dtype": experiment.model.dtype,
-            "weights": interop.fingerprint(where),
+            "dtype": found.experiment.model.dtype,
+            "weights": interop.fingerprint(found.directory),
         },
     )
 

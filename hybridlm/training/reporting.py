@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,15 +22,14 @@ from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.models import size
 from hybridlm.reports import curves, export, html, terminal
 from hybridlm.reports.sample import Sample
-from hybridlm.reports.scores import Column, Row, Scores, of_families, save
-from hybridlm.statistics.intervals import means
-from hybridlm.training import columns as readings
-from hybridlm.training import environment, token_table
-from hybridlm.training.evaluation import SUMMED, Evaluation, Totals
+from hybridlm.reports.scores import Column, Scores, of_families, save
+from hybridlm.training import environment, score_rows, token_table
+from hybridlm.training.evaluation import Evaluation
 from hybridlm.training.pictures import masks
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
+from hybridlm.training.totals import Totals
 
 SCORES = "scores.json"
 SAMPLES, SAMPLE_TOKENS = 4, 160
@@ -39,8 +39,7 @@ SAMPLED = 16
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a report says of model and text beside the numbers: `rows` as they were prepared, and names of documents by
-    number, where they are known."""
+    """What a report says of model and text beside the numbers; `rows` are those that were prepared."""
 
     experiment: Experiment
     task: Task
@@ -50,7 +49,6 @@ class Facts:
     fingerprints: Mapping[str, str]
     parameters: int
     rows: Rows
-    names: Sequence[str] = ()
 
 
 def headline(found: Evaluation) -> dict[str, float]:
@@ -74,7 +72,6 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
         found,
         facts.rows,
         facts.tokenizer.token_bytes,
-        names=facts.names,
         tokenizer=facts.tokenizer.sha256,
         checkpoint=facts.fingerprints.get("weights", f"{facts.experiment.name}, step {facts.step}"),
         run={"name": facts.experiment.name, "step": facts.step, "split": facts.split},
@@ -95,76 +92,13 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
 
 def of(facts: Facts, found: Evaluation) -> Scores:
     """The evaluation as a score record, with intervals clustered by split group."""
+    config, pairs = facts.experiment.evaluation, list(zip(found.columns, found.totals, strict=True))
     return Scores(
-        columns=tuple(_column(c, t) for c, t in zip(found.columns, found.totals, strict=True)),
-        rows=tuple(
-            row for c, t in zip(found.columns, found.totals, strict=True) for row in _rows(facts, found.labels, c, t)
-        ),
+        columns=tuple(score_rows.column(*pair) for pair in pairs),
+        rows=tuple(row for pair in pairs for row in score_rows.rows(config, found.labels, *pair)),
         run=_run(facts, found),
         families=describe(facts.task.tables)["families"],
     )
-
-
-def _column(column: readings.Column, totals: Totals) -> Column:
-    nats = totals.nats_NC[:, 0].sum()
-    return Column(
-        name=column.part.name,
-        kind=column.part.kind.label,
-        sees=column.part.sees,
-        targets=column.targets,
-        samples=max(column.samples, 1),
-        bits_per_byte=float(nats / math.log(2) / totals.bytes) if totals.bytes else None,
-        is_baseline=column.reading == readings.UNIGRAM,
-    )
-
-
-def _rows(facts: Facts, labels, column: readings.Column, totals: Totals):
-    tokens_C = totals.tokens_NC.sum(0)
-    error_C = _sampling_error(totals, tokens_C) if column.samples else np.zeros(len(labels))
-    config = facts.experiment.evaluation
-    is_here_N = totals.tokens_NC[:, 0] > 0
-    found = means(
-        totals.nats_NC[is_here_N],
-        totals.tokens_NC[is_here_N],
-        seed=config.seed,
-        draws=config.draws,
-        monte_carlo_error_C=error_C,
-    )
-    for c, (family, label) in enumerate(labels):
-        if tokens_C[c]:
-            groups = int(found.clusters_C[c])
-            yield Row(
-                family=family,
-                label=label,
-                column=column.part.name,
-                mean=float(found.estimate_C[c]),
-                low=_number(found.low_C[c], groups),
-                high=_number(found.high_C[c], groups),
-                standard_error_mc=float(error_C[c]) if column.samples else None,
-                tokens=int(tokens_C[c]),
-                groups=groups,
-                **_details(totals, c, int(tokens_C[c])),
-            )
-
-
-def _details(totals: Totals, label: int, tokens: int) -> dict[str, float]:
-    """Means of what else a detailed column says of the tokens of a label."""
-    if not len(totals.details_KC):
-        return {}
-    means_K = (totals.details_KC[:, label] / tokens).tolist()
-    gate = totals.gate_C[label]
-    return dict(zip(SUMMED, means_K, strict=True)) | ({} if math.isnan(gate) else {"gate": float(gate / tokens)})
-
-
-def _number(end: float, groups: int) -> float | None:
-    """The end of an interval; a single group says nothing of how groups differ."""
-    return float(end) if math.isfinite(end) and groups > 1 else None
-
-
-def _sampling_error(totals: Totals, tokens_C: np.ndarray) -> np.ndarray:
-    """Standard error of the mean over Monte-Carlo samples, per label, in nats per token."""
-    means_KC = totals.samples_KC / np.maximum(tokens_C, 1)
-    return means_KC.std(0, ddof=1) / math.sqrt(len(means_KC))
 
 
 def _run(facts: Facts, found: Evaluation) -> dict[str, Any]:
@@ -216,14 +150,16 @@ def _samples(facts: Facts, columns: Sequence[Column], read: Evaluation) -> list[
     """The beginnings of some documents from different groups, with what every token cost under each column."""
     columns, found = [column.name for column in columns], []
     kept = ["document", "positions", "tokens", *columns]
-    tokens = pd.concat([pd.DataFrame({name: batch[name] for name in kept}) for batch in read.tokens[:SAMPLED]])
+    first = itertools.islice(read.tokens, SAMPLED)
+    tokens = pd.concat([pd.DataFrame({name: batch[name] for name in kept}) for batch in first])
+    names = facts.rows.called()
     for document, pieces in tokens.groupby("document", sort=False):
         # positions count up within a piece, and fall where the next one begins
         piece = pieces[(pieces["positions"].diff().fillna(1) <= 0).cumsum() == 0].head(SAMPLE_TOKENS)
         if len(piece) >= 60 and len(found) < SAMPLES:
             texts = [facts.tokenizer.token_bytes[n].decode(errors="replace") or "⏹" for n in piece["tokens"]]
             nll = {name: [None if math.isnan(v) else float(v) for v in piece[name]] for name in columns}
-            found.append(Sample(title=f"document {document}", tokens=texts, nll=nll))
+            found.append(Sample(title=f"document {names.document(int(document))}", tokens=texts, nll=nll))
     return found
 
 

@@ -16,8 +16,9 @@ from jax.sharding import Mesh
 
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.objective import part_names
 from hybridlm.config.storage import to_dict
-from hybridlm.data import mixing
+from hybridlm.data import balance, mixing
 from hybridlm.data.prepare import prepare
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
@@ -25,7 +26,7 @@ from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.sharding import mesh as meshes
 from hybridlm.sharding.rules import constrain
-from hybridlm.training import environment, filtered, optimizers, placement, workdir
+from hybridlm.training import environment, filtered, inheritance, optimizers, placement, workdir
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
@@ -79,6 +80,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         "since each puts rows of its own on its own devices.",
     )
     filtered.check(experiment)
+    inheritance.check(experiment)
     prepared = _prepared(experiment, directory)
     text = prepared.rows(experiment.evaluation.split)
     held_out = rows_to_read(text, experiment.evaluation)
@@ -139,11 +141,13 @@ def check(session: Session) -> None:
 def _stream(experiment: Experiment, prepared: Prepared) -> TrainStream:
     """The training batches; raises ConfigError if a source would run dry: be read more often than it may be."""
     steps, sources = experiment.training.steps, prepared.manifest.sources
+    rows, mixed = prepared.rows("train"), mixing.in_rows(experiment.data, sources)
     stream = TrainStream(
-        prepared.rows("train"),
+        rows,
         seed=experiment.seed,
         batch_rows=experiment.training.batch_rows,
-        mixing=mixing.in_rows(experiment.data, sources),
+        mixing=mixed,
+        rarity_N=balance.rarity(rows, prepared.counts_V) if any(mix.rare_power for mix in mixed) else None,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
@@ -179,17 +183,18 @@ def task_of(experiment: Experiment, vocabulary: Vocabulary, columns: Sequence[st
 
 def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:
     params = tasks.init(task, jax.random.fold_in(jax.random.key(experiment.seed), 2**31 - 1))
-    return states.start(params, optimizer, len(experiment.objectives), steps.label_count(experiment, task))
+    return states.start(params, optimizer, len(part_names(experiment.objectives)), steps.label_count(experiment, task))
 
 
 def first_state(session: Session) -> TrainState:
-    """The state of the newest valid checkpoint, or a fresh one."""
+    """The state of the newest valid checkpoint, or a fresh one, which may start with the parameters of another run."""
     experiment = session.experiment
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, session.task, optimizer)
     step = session.checkpoints.latest_valid()
     if step is None:
-        return jax.jit(new_state, out_shardings=session.where)()
+        fresh = jax.jit(new_state, out_shardings=session.where)()
+        return inheritance.inherit(experiment, fresh, session.vocabulary.tokenizer.sha256)
     stored = session.checkpoints.read_metadata(step)
     check_fingerprints(stored["fingerprints"], session.metadata["fingerprints"], step=step)
     check_mixing(stored["config"]["data"], session.metadata["config"]["data"], step=step)

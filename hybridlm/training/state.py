@@ -18,7 +18,7 @@ class TrainState:
     """Attributes:
     step: optimizer steps taken. params, opt_state: the model and its optimizer.
     bad_in_row, bad: steps not applied because loss or gradient was not finite: the last ones in a row, and all.
-    sums: category sums since the last log. grad_norm: of the last step.
+    sums: category sums since the last log. grad_norm, loss: of the last step, with its training weights.
     """
 
     step: Int[Array, ""]
@@ -28,6 +28,7 @@ class TrainState:
     bad: Int[Array, ""]
     sums: Accumulator
     grad_norm: Array
+    loss: Array
 
 
 def start(params: Any, optimizer: optax.GradientTransformation, parts: int, labels: int) -> TrainState:
@@ -41,6 +42,7 @@ def start(params: Any, optimizer: optax.GradientTransformation, parts: int, labe
         bad=jnp.zeros((), jnp.int32),
         sums=empty(parts, labels),
         grad_norm=jnp.zeros((), jnp.float32),
+        loss=jnp.zeros((), jnp.float32),
     )
 
 

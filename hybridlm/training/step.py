@@ -1,5 +1,6 @@
 """One optimizer step as a pure function of (state, batch): draw, forward, backward, update, count."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +12,15 @@ from jaxtyping import Array, Int
 
 from hybridlm.categories.tables import Tables
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.objective import part_names
 from hybridlm.config.rows import allocate
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.objectives import mixture
 from hybridlm.objectives.text import from_batch
 from hybridlm.scoring.accumulator import add
 from hybridlm.scoring.nll import weighted_nll
-from hybridlm.scoring.reductions import vocabulary_reductions
 from hybridlm.scoring.sums import CategorySums, category_sums
-from hybridlm.training import filtered
+from hybridlm.training import filtered, token_weights
 from hybridlm.training import task as tasks
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
@@ -37,12 +38,17 @@ def make(
 ) -> Callable[[TrainState, Batch, Tables], TrainState]:
     """The step. `shards` is how many ways rows are divided; `constrain(x, names)` says where arrays lie."""
     constrain = constrain or (lambda x, names: x)
-    microbatches, shape = experiment.training.accumulate, (len(experiment.objectives), label_count(experiment, task))
+    microbatches = experiment.training.accumulate
+    shape = (len(part_names(experiment.objectives)), label_count(experiment, task))
     filters = filtered.resolve(experiment, task.tables.families)
+    weights = token_weights.resolve(experiment, task)
 
     def step(state: TrainState, batch: Batch, tables: Tables) -> TrainState:
         key = jax.random.fold_in(jax.random.key(experiment.seed), state.step)
         inputs = draw(experiment, task, batch, key)
+        if weights:
+            progress = state.step / experiment.training.steps
+            inputs = _weighted(task, weights, batch, tables, progress, shape[0], inputs)
         nothing = CategorySums(jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
         loss_of = functools.partial(_loss, experiment, task, filters, batch, tables, shards, constrain)
         grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain, nothing)
@@ -64,8 +70,7 @@ def _loss(experiment, task, filters, batch, tables, shards, constrain, params, i
         split = {"groups": shards, "chunk": chunk, "dense": inputs.dense, "constrain": constrain}
         loss, nll_BT = weighted_nll(h_BTD, head, inputs.targets_BT, weight_BT, **split)
     else:
-        nll_BT = inputs.loss(vocabulary_reductions(h_BTD, head, inputs.targets_BT, inputs.inputs_BT, chunk=chunk))
-        nll_BT = jnp.where(weight_BT != 0, nll_BT, 0)
+        nll_BT = jnp.where(weight_BT != 0, tasks.token_loss(h_BTD, head, inputs, chunk=chunk), 0)
         loss, nll_BT = jnp.sum(weight_BT * nll_BT), jax.lax.stop_gradient(nll_BT)
     if experiment.training.categories:
         labels_MBT = _labels(filters, tables, inputs, batch)
@@ -74,13 +79,22 @@ def _loss(experiment, task, filters, batch, tables, shards, constrain, params, i
     is_counted_BT = inputs.target_index_BT >= 0
     sums = category_sums(
         labels_MBT,
-        inputs.part_B,
+        inputs.part_BX,
         inputs.score_weight_BT * nll_BT,
         is_counted_BT,
-        parts=len(experiment.objectives),
+        parts=len(part_names(experiment.objectives)),
         categories=label_count(experiment, task),
     )
     return loss, sums
+
+
+def _weighted(task, weights, batch, tables, progress, parts, inputs: LossInputs) -> LossInputs:
+    """The inputs with the token weights of this moment of the run in their training weight."""
+    flat_MBT = tasks.labels(tables, inputs.targets_BT, tasks.target_columns(inputs, batch, tables.columns))[1:] - 1
+    rarity_BT = -jnp.asarray(task.log_unigram_V)[inputs.targets_BT]
+    factor_BT = token_weights.factors(weights, tables, flat_MBT, rarity_BT, progress)
+    factor_BT = token_weights.normalised(factor_BT, inputs.target_index_BT >= 0, inputs.part_BX, parts)
+    return dataclasses.replace(inputs, train_weight_BT=inputs.train_weight_BT * factor_BT)
 
 
 def _labels(filters, tables, inputs, batch):
@@ -149,4 +163,5 @@ def _update(
         bad=state.bad + is_bad,
         sums=keep(add(state.sums, sums), state.sums),
         grad_norm=grad_norm,
+        loss=loss,
     )

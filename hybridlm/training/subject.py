@@ -9,10 +9,11 @@ from etils import epath
 from jaxtyping import PyTree
 
 from hybridlm.config import command_line
-from hybridlm.config.errors import ConfigError, nearest, require
+from hybridlm.config.errors import ConfigError
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
+from hybridlm.training.named_readings import chosen
 from hybridlm.training.task import Task
 from hybridlm.training.windows import rows_to_read
 
@@ -45,11 +46,9 @@ class Subject:
 
 def only(experiment: Experiment, readings: Sequence[str]) -> Experiment:
     """The experiment with these readings alone; with all of them if none is named."""
-    known = experiment.evaluation.readings
-    for name in readings:
-        require(name in known, f"--readings names {name!r}, which is no reading of this model{nearest(name, known)}")
-    chosen = {name: known[name] for name in readings or known}
-    return dataclasses.replace(experiment, evaluation=dataclasses.replace(experiment.evaluation, readings=chosen))
+    if not readings:
+        return experiment
+    return dataclasses.replace(experiment, evaluation=chosen(experiment, readings))
 
 
 def changed(experiment: Experiment, overrides: Mapping[str, str], allowed: tuple[str, ...]) -> Experiment:

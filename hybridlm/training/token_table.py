@@ -1,6 +1,7 @@
 """The scored tokens of an evaluation as a published token file, beside it the whole texts of their documents."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,12 @@ from jaxtyping import Int
 import hybridlm
 from hybridlm.categories.family import LANGUAGE
 from hybridlm.categories.tables import Tables
+from hybridlm.data.names import Names
 from hybridlm.data.rows import Rows
 from hybridlm.reports import token_rows, token_writer
 from hybridlm.reports.token_file import Family, Header, Reading
 from hybridlm.training.columns import Column
-from hybridlm.training.evaluation import TOLD, Evaluation
+from hybridlm.training.evaluation import ERROR, TOLD, Evaluation
 from hybridlm.training.task import Task
 from hybridlm.training.windows import SLOT, documents
 
@@ -52,18 +54,13 @@ def write(
     rows: Rows,
     token_bytes: Sequence[bytes],
     *,
-    names: Sequence[str] = (),
     tokenizer: str,
     checkpoint: str,
     run: Mapping[str, Any],
 ) -> None:
-    """Writes the file, a row group for every batch. `names` are those of documents, by number, where they are known."""
-    numbers = {
-        name: np.unique(np.concatenate([batch[name] for batch in found.tokens])) for name in ("document", "group")
-    }
-    where = places(rows, token_bytes, numbers["document"])
-    documents, groups = (tuple(map(str, range(numbers[name].max() + 1))) for name in ("document", "group"))
-    named = {"documents": names or documents, "groups": groups}
+    """Writes the file, a row group for every batch."""
+    wanted = functools.reduce(np.union1d, (batch["document"] for batch in found.tokens), np.zeros(0, np.int64))
+    where, names = places(rows, token_bytes, wanted), rows.called()
     header = Header(
         readings={column.part.name: _reading(column) for column in found.columns},
         families=_families(task.tables),
@@ -76,14 +73,16 @@ def write(
     rank_V = 1 + np.argsort(np.argsort(task.unigram_V, kind="stable"))
     with token_writer.TokenWriter(path, header) as writer:
         for batch in found.tokens:
-            writer.write(*_rows(batch, found.columns, task, where, named, rank_V))
+            writer.write(*_rows(batch, found.columns, task, where, names, rank_V))
 
 
-def _rows(batch, columns: Sequence[Column], task: Task, where: Places, named: Mapping[str, Sequence[str]], rank_V):
+def _rows(batch, columns: Sequence[Column], task: Task, where: Places, names: Names, rank_V):
     """The rows of a batch, and the texts of its documents."""
     start_N = where.byte_start_S[batch[SLOT]]
     values = {f"score/{column.part.name}": batch[column.part.name] for column in columns}
     values |= {name: batch[name] for name in batch if name.partition("/")[0] in TOLD.values()}
+    errors = {f"error/{column.part.name}": f"{ERROR}/{column.part.name}" for column in columns}
+    values |= {name: batch[found] for name, found in errors.items() if found in batch}
     kinds = {"correct": bool, "rank": np.int32}
     cast = {name: (values[name], kinds.get(name.partition("/")[0], np.float32)) for name in values}
     facts = {"token": batch["tokens"]} | ({"frequency_rank": rank_V[batch["tokens"]]} if task.has_counts else {})
@@ -96,16 +95,13 @@ def _rows(batch, columns: Sequence[Column], task: Task, where: Places, named: Ma
         },
         batch["document"],
         batch["group"],
-        **named,
+        documents=names.document,
+        groups=names.group,
         values={name: (np.nan_to_num(x_N).astype(kind), ~np.isnan(x_N)) for name, (x_N, kind) in cast.items()},
         facts=facts,
         labels={family.name: batch[family.name] for family in task.tables.families},
     )
-    return rows, {named["documents"][number]: where.texts[number] for number in here}
-
-
-def _numbered(number_N: Int[np.ndarray, "N"]) -> tuple[str, ...]:
-    return tuple(map(str, range(int(number_N.max()) + 1)))
+    return rows, {names.document(number): where.texts[number] for number in here}
 
 
 def _reading(column: Column) -> Reading:

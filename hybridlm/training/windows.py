@@ -13,8 +13,10 @@ from jaxtyping import Int
 
 from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig
+from hybridlm.data.names import Names
 from hybridlm.data.rows import Columns, Rows
 from hybridlm.training.readings import SCORED
+from hybridlm.training.unscored import CONTEXT_ALONE, NEVER_PREDICTED
 
 SLOT = "slot"
 """Where a token stands among those of all rows as they were prepared; it stays on the host."""
@@ -49,7 +51,7 @@ def spans(length: int, room: int, context: int) -> Iterator[tuple[int, int, int]
 
 
 class Windows(Rows):
-    """Rows laid out anew, with the column `scored`; labels stay those of the whole document."""
+    """Rows laid out anew, with the column `scored`: 1, or why not (`unscored`). Labels are of the whole document."""
 
     def __init__(self, rows: Rows, context: int, lacking: Collection[int] = (), *, has_bos: bool = True):
         """Short documents share a row; `context` is less than a row holds beside BOS. Ids in `lacking` are not scored,
@@ -71,10 +73,14 @@ class Windows(Rows):
             self.source_BT[here] = [bos, *tokens]
             self._own["positions"][here] = np.arange(1 + len(tokens))
             self._own["segment_ids"][here] = segment
-            self._own[SCORED][here] = np.arange(1 + len(tokens)) > max(context, 0 if has_bos else 1)
+            self._own[SCORED][here] = _scored(len(tokens), context, has_bos)
 
     def __len__(self) -> int:
         return len(self.source_BT)
+
+    def called(self) -> Names:
+        """Those of the rows as they were prepared."""
+        return self._rows.called()
 
     def read(self, indices: Sequence[int] | Int[np.ndarray, "B"]) -> Columns:
         """The rows of these numbers in their order."""
@@ -85,7 +91,16 @@ class Windows(Rows):
         place = (number_BT.reshape(source_BT.shape), source_BT % self.row_length)
         columns = {name: np.where(source_BT >= 0, found[name][place], 0) for name in self._rows.names}
         columns |= {name: values[wanted] for name, values in self._own.items()}
-        return columns | {SCORED: columns[SCORED] * ~np.isin(columns["tokens"], self._lacking)}
+        is_lacking_BT = np.isin(columns["tokens"], self._lacking) & (columns[SCORED] > 0)
+        return columns | {SCORED: np.where(is_lacking_BT, NEVER_PREDICTED, columns[SCORED])}
+
+
+def _scored(size: int, context: int, has_bos: bool) -> Int[np.ndarray, "N"]:
+    """The column `scored` of a window of BOS and so many tokens."""
+    scored_N = np.where(np.arange(1 + size) > context, 1, CONTEXT_ALONE)
+    if not has_bos and not context:
+        scored_N[1] = NEVER_PREDICTED
+    return scored_N
 
 
 class Document(NamedTuple):

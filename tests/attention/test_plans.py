@@ -2,7 +2,9 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from hybridlm import attention, masks
@@ -25,19 +27,22 @@ ROUTES = [
     (masks.causal() & masks.padding(), PADDED, GPU, "cudnn", "cudnn takes it"),
     (masks.causal(), ROW, {**GPU, "dtype": jnp.float16, "head_width": 256}, "cudnn", "cudnn takes it"),
     (masks.bidirectional(), SWAPPED, GPU, "cudnn", "cudnn takes it"),
-    (masks.causal(), SWAPPED, GPU, "dense", "not cudnn: tokens are not stored in the order of `index`"),
-    (masks.causal(), ROW, {}, "dense", "not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; dense takes it"),
-    (masks.causal(), ROW, {"platform": "tpu"}, "dense", "this is tpu"),
+    (masks.causal(), SWAPPED, GPU, "mosaic", "not cudnn: tokens are not stored in the order of `index`"),
+    (masks.causal(), ROW, {}, "dense", "not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; not mosaic"),
+    (masks.causal(), ROW, {"platform": "tpu"}, "dense", "for NVIDIA Hopper GPUs, and this is tpu; dense takes it"),
     (masks.causal(), ROW, {**GPU, "dtype": jnp.float32}, "dense", "in bfloat16 or float16, not float32"),
+    (masks.unified(), ROW, {**GPU, "dtype": jnp.float16}, "dense", "kernels compute in bfloat16, not float16"),
+    (masks.unified(), ROW, {**GPU, "head_width": 96}, "dense", "head width 96 is not 64 or 128"),
+    (masks.dense(np.ones((128, 128), bool)), ROW, GPU, "dense", "holds a dense array or function, which no kernel"),
     (masks.causal(), ROW, {**GPU, "head_width": 60}, "dense", "head width 60 is not a multiple of 8 up to 256"),
     (masks.causal(), ROW, {**GPU, "head_width": 264}, "dense", "head width 264 is not a multiple of 8 up to 256"),
-    (masks.causal(), tokens.one_document(63), GPU, "dense", "rows of 63 tokens are odd"),
-    (masks.causal(), ROW, {**GPU, "k_facts": ROW}, "dense", "queries and keys are different tokens"),
+    (masks.causal(), tokens.one_document(63), GPU, "mosaic", "rows of 63 tokens are odd"),
+    (masks.causal(), ROW, {**GPU, "k_facts": ROW}, "mosaic", "queries and keys are different tokens"),
     (
         masks.unified(),
         ROW,
         GPU,
-        "dense",
+        "mosaic",
         "unified() is not full, causal, causal with a left window, or one of the first",
     ),
     (masks.window(31), ROW, {**GPU}, "cudnn", "cudnn takes it"),
@@ -61,7 +66,8 @@ def test_an_explanation_reads_as_a_sentence():
     assert str(fused) == "cudnn: cudnn takes it; computes 75.0% of blocks, 75.0% needed"
     on_cpu = attention.explain(masks.causal(), ROW, dtype=jnp.float32)
     assert str(on_cpu).startswith(
-        "dense: not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; dense takes it; computes"
+        "dense: not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; "
+        "not mosaic: its kernels are for NVIDIA Hopper GPUs, and this is cpu; dense takes it; computes"
     )
 
 
@@ -71,12 +77,17 @@ def test_an_explanation_reads_as_a_sentence():
         (
             masks.causal(),
             {"backend": "flash"},
-            "attention backend 'flash' is unknown; there are cudnn, dense, and 'auto'.",
+            "attention backend 'flash' is unknown; there are cudnn, mosaic, dense, and 'auto'.",
         ),
         (
             masks.causal(),
             {"backend": "cudnn", "platform": "cpu"},
             "attention backend 'cudnn' was asked for, but cuDNN runs on NVIDIA GPUs, and this is cpu. Use 'auto'",
+        ),
+        (
+            masks.unified(),
+            {"backend": "mosaic", "platform": "cpu"},
+            "attention backend 'mosaic' was asked for, but its kernels are for NVIDIA Hopper GPUs, and this is cpu.",
         ),
         (masks.unified(), {"backend": "cudnn", **GPU}, "was asked for, but unified() is not full, causal"),
         (masks.prefix(), {}, "mask prefix() reads prefix_length, but the tokens carry position, index, segment"),
@@ -86,3 +97,15 @@ def test_refused(mask, options, text):
     for ask in attention.plan, attention.explain:
         with pytest.raises(ValueError, match=re.escape(text)):
             ask(mask, ROW, **{"dtype": jnp.bfloat16, "head_width": 64, **options})
+
+
+def test_kernels_are_for_hopper(monkeypatch):
+    """A GPU of another generation takes the dense road, and says so."""
+
+    class Ampere:
+        compute_capability = "8.0"
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Ampere()])
+    explanation = attention.explain(masks.unified(), ROW, **GPU)
+    assert explanation.backend == "dense"
+    assert "for compute capability 9.0 (H100, H200), and this GPU has 8.0" in explanation.reason

@@ -14,6 +14,7 @@ from hybridlm.config.objective import (
     masked_diffusion,
     masked_lm,
     prefix_lm,
+    uniform_diffusion,
 )
 from hybridlm.config.presets import preset
 from hybridlm.config.rows import allocate
@@ -23,17 +24,19 @@ from hybridlm.config.training import CheckpointConfig, MeshConfig, OptimizerConf
 OBJECTIVE = [
     (
         {"layout": "causel"},
-        "objective.layout='causel' is not one of causal, prefix, bidirectional, blocks; did you mean 'causal'?",
+        "objective.layout='causel' is not one of causal, prefix, bidirectional, blocks, random_order; did you "
+        "mean 'causal'?",
     ),
     (
         {"corruption": "x"},
-        "objective.corruption='x' is not one of none, absorbing, all, masked_lm; known are absorbing, all, masked_lm, "
-        "none",
+        "objective.corruption='x' is not one of none, absorbing, uniform, all, masked_lm, spans; known are absorbing, "
+        "all, masked_lm, none, spans, uniform",
     ),
     ({"predicts": "nxt"}, "objective.predicts='nxt' is not one of next, same; did you mean 'next'?"),
     (
         {"schedule": "polynomial"},
-        "objective.schedule='polynomial' must be 'linear', 'cosine' or 'polynomial:k' with a number k > 0.",
+        "objective.schedule='polynomial' must be 'linear', 'cosine', 'polynomial:k' with a number k > 0, or an import "
+        "path 'package.module:function'.",
     ),
     ({"ratio": 0.0}, "objective.ratio=0.0 must be positive; leave an unused objective out."),
     ({"streams": 3}, "objective.streams=3 must be 1, or 2 for clean and noisy copies."),
@@ -89,6 +92,74 @@ OBJECTIVE = [
         {"streams": 2, "corruption": "all", "predicts": "same"},
         "objective.streams=2 shows noisy blocks the clean blocks before them, so it needs layout='blocks'; with "
         "layout='causal' a clean copy has no use, or shows what is to be predicted.",
+    ),
+    (
+        {"layout": "blocks", "block_size": 2, "corruption": "masked_lm", "predicts": "same", "window": (3,)},
+        "objective.window=(3,) must be (left, right): how many other tokens are visible on each side.",
+    ),
+    (
+        {"layout": "random_order", "window": (3, 0)},
+        "objective.window=(3, 0) counts neighbours in the text, which layout='random_order' does not keep.",
+    ),
+    (
+        {"corruption": "absorbing", "rates": (0.5, 0.2)},
+        "objective.rates=(0.5, 0.2) must be the (smallest, largest) share of tokens masked in training, with 0 <= "
+        "smallest <= largest <= 1 and largest > 0.",
+    ),
+    (
+        {"corruption": "absorbing", "rates": (0.2, 0.5), "schedule": "cosine"},
+        "objective.rates=(0.2, 0.5) clips the shares that corruption='absorbing' with schedule='linear' draws evenly; "
+        "corruption is 'absorbing' and schedule 'cosine'.",
+    ),
+    (
+        {"layout": "bidirectional", "corruption": "uniform"},
+        "corruption='uniform' reads the noisy token where its clean self is predicted, so it needs predicts='same'.",
+    ),
+    (
+        {"clean_causal": True},
+        "objective.clean_causal says what clean tokens see beside noisy blocks, so it needs streams=2 and "
+        "layout='blocks'; got streams=1 and layout='causal'.",
+    ),
+    (
+        {
+            "layout": "blocks",
+            "block_size": 4,
+            "corruption": "absorbing",
+            "predicts": "same",
+            "streams": 2,
+            "clean_weight": 1.0,
+        },
+        "objective.clean_weight=1.0 must not be negative, and a clean stream can predict its next token only where it "
+        "does not see it: set clean_causal=True.",
+    ),
+    (
+        {"span": 0.5},
+        "objective.span=0.5 is a mean length in tokens and must be at least 1.",
+    ),
+    (
+        {"corruption": "spans"},
+        "corruption='spans' predicts what was cut out from left to right behind the rest of the text, so it needs "
+        "layout='prefix' and predicts='next'; got 'causal' and 'next'.",
+    ),
+    (
+        {"layout": "prefix", "corruption": "spans", "prefix": (0.1, 0.2)},
+        "objective.prefix=(0.1, 0.2) goes with layout='prefix' and with nothing else: it is what is seen whole before "
+        "the tokens that are predicted left to right; layout is 'prefix', and spans say themselves what is seen.",
+    ),
+    (
+        {"layout": "bidirectional", "corruption": "masked_lm", "predicts": "same", "span": 1.2},
+        "objective.span=1.2 must be a multiple of 0.5 for corruption='masked_lm', whose runs have 1 to 2 span - 1 "
+        "tokens.",
+    ),
+    (
+        {"alpha_0": 0.5},
+        "objective.alpha_0=0.5 is the share of tokens that layout='random_order' puts first, in (0, 1], and goes with "
+        "nothing else; layout is 'causal'. For a share of 0 use autoregressive().",
+    ),
+    (
+        {"layout": "random_order", "alpha_0": 0.5},
+        "layout='random_order' predicts every token from the clean ones before it in the order, so it needs streams=2 "
+        "and corruption='all'; got streams=1 and corruption='none'.",
     ),
     (
         {"streams": 2, "corruption": "all", "layout": "blocks", "block_size": 2},
@@ -308,6 +379,14 @@ def test_a_batch_too_small_for_its_objectives():
         "training.batch_rows=2 cannot be divided among 2 objectives, which take rows in units of {'ar': 2, 'block': "
         "1}; use at least 3."
     )
+
+
+def test_uniform_diffusion_is_trained_alone():
+    assert refused(lambda: allocate({"ar": autoregressive(), "noise": uniform_diffusion()}, 8)) == (
+        "objectives.noise with corruption='uniform' has a per-token loss of its own, which a step applies to all its "
+        "tokens; train it alone, or take corruption='absorbing' for a mixture."
+    )
+    assert allocate({"noise": uniform_diffusion()}, 8).rows == {"noise": 8}
 
 
 def test_an_unknown_preset_names_the_nearest():

@@ -80,3 +80,64 @@ def test_a_wrong_name_is_answered_with_the_right_ones(name, message):
     with pytest.raises(ConfigError) as error:
         schedules.from_name(name)
     assert message in str(error.value)
+
+
+def falls(t):
+    return t * (1.5 - t)
+
+
+def stops_short(t):
+    return 0.02 + 0.9 * t
+
+
+def overshoots(t):
+    return 1.2 * t
+
+
+def squared(t):
+    return t**2
+
+
+def own(function):
+    return f"{__name__}:{function.__name__}"
+
+
+def test_a_function_of_ones_own_is_named_by_its_import_path():
+    schedule = schedules.from_name(own(squared))
+    assert schedule == schedules.Schedule(squared)
+    assert float(schedules.likelihood_weight(schedule, 0.5)) == 4
+    schedules.check_ends(schedule, own(squared))
+    assert schedules.from_name(own(stops_short)).replaced is stops_short, "training may use it"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (own(falls), "must never fall, since noise only grows with time, but the replaced share falls after t=0.75;"),
+        (own(overshoots), "gives replaced shares from 0 to 1.2; a share lies between 0 and 1."),
+        (
+            own(squared) + "s",
+            "has no attribute 'squareds'); it must read 'package.module:function' and name a function",
+        ),
+        ("no.such:thing", "could not be imported (No module named 'no'); it must read 'package.module:function'"),
+    ],
+)
+def test_a_function_that_is_no_schedule_is_refused(name, message):
+    with pytest.raises(ConfigError) as error:
+        schedules.from_name(name)
+    assert message in str(error.value)
+
+
+@everywhere
+def test_schedules_by_name_reach_both_ends_also_while_a_step_is_traced(schedule):
+    jax.jit(lambda t: schedules.check_ends(schedule, "") or t)(0.5)
+
+
+def test_a_bound_of_a_schedule_that_stops_short_is_refused():
+    with pytest.raises(ConfigError) as error:
+        schedules.check_ends(schedules.from_name(own(stops_short)), "short")
+    assert str(error.value) == (
+        "schedule 'short' replaces a share of 0.02 at t=0 and 0.92 at t=1, not 0 and 1, so the value would lack the "
+        "reconstruction or the prior term and be no bound. It may be trained with; read the model with a schedule that "
+        "reaches both ends, such as 'linear'."
+    )

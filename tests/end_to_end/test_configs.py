@@ -20,7 +20,7 @@ COLUMNS = ("tokens", "segment_ids", "positions", "document", "group", "language"
 SPECIAL = {"pad": 0, "bos": 1, "eos": 2, "mask": 3}
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/**/*.py")), ids=lambda path: path.stem)
 def test_a_step_and_the_readings_of_a_config_fit_together(path):
     experiment = command_line.load(str(path), {})
     size = experiment.data.vocab_size

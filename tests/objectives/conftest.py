@@ -25,7 +25,15 @@ OBJECTIVES = {
     "masked_diffusion left to right": named.masked_diffusion(layout="causal"),
     "masked_diffusion after a prefix": named.masked_diffusion(layout="prefix", prefix=(0.2, 0.6)),
     "masked_diffusion in one step": named.masked_diffusion(corruption="all"),
+    "masked_lm in runs": named.gpt_bert(rate=0.5)["masked"],
+    "span_corruption": named.span_corruption(0.5, 2.0),
+    "windowed_blocks": named.windowed_blocks(4, 5, 0.5),
+    "autoregressive in a window": named.autoregressive(window=(3, 0)),
+    "uniform_diffusion": named.uniform_diffusion("cosine"),
+    "eso_lm": named.eso_lm(0.5),
+    "shared_ar_diffusion": named.shared_ar_diffusion(4, 0.5),
     "block_diffusion": named.block_diffusion(4),
+    "block_diffusion of clipped rates": named.block_diffusion(4, rates=(0.3, 0.8)),
     "block_diffusion in one step": named.block_diffusion(4, corruption="all"),
     "block_diffusion one by one": named.block_diffusion(1, corruption="all"),
     "block_diffusion in one stream": named.block_diffusion(4, streams=1),
@@ -79,6 +87,12 @@ def ids():
 @pytest.fixture(params=OBJECTIVES.values(), ids=OBJECTIVES.keys())
 def objective(request):
     return request.param
+
+
+@pytest.fixture(params=[name for name in OBJECTIVES if name.split()[0] not in ("span_corruption", "eso_lm")])
+def in_place(request):
+    """An objective that leaves every token where the text has it."""
+    return OBJECTIVES[request.param]
 
 
 @pytest.fixture(scope="session")

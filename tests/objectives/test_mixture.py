@@ -11,7 +11,17 @@ import pytest
 
 from hybridlm import masks
 from hybridlm.config.errors import ConfigError
-from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, masked_lm, prefix_lm
+from hybridlm.config.objective import (
+    autoregressive,
+    block_diffusion,
+    eso_lm,
+    masked_diffusion,
+    masked_lm,
+    part_names,
+    prefix_lm,
+    shared_ar_diffusion,
+    windowed_blocks,
+)
 from hybridlm.config.rows import allocate
 from hybridlm.masks import materialize
 from hybridlm.objectives import mixture, single
@@ -22,7 +32,11 @@ ONE_STREAM = {
     "prefix": prefix_lm(0.2, 0.5, ratio=0.65),  # so that each gets four rows, and shapes are those of the other tests
 }
 TWO_STREAMS = {"ar": autoregressive(), "block": block_diffusion(4), "masked": masked_diffusion()}
-MIXTURES = pytest.mark.parametrize("objectives", [ONE_STREAM, TWO_STREAMS], ids=["one stream", "two streams"])
+NARROW = {"windowed": windowed_blocks(4, 5), "shared": shared_ar_diffusion(4, 0.5), "eso": eso_lm()}
+"""With windows, an objective of two losses, and one that rearranges its rows."""
+MIXTURES = pytest.mark.parametrize(
+    "objectives", [ONE_STREAM, TWO_STREAMS, NARROW], ids=["one stream", "two streams", "windows and two losses"]
+)
 
 
 @pytest.fixture
@@ -55,7 +69,7 @@ def pairs(inputs, mask):
 def test_everybody_sees_what_they_see_alone(objectives, rows, ids):
     joined = mixture.build(objectives, rows, ids, jax.random.key(0))
     alone = [pairs(one, one.mask) for _, _, one in parts_alone(objectives, rows, ids, lambda: jax.random.key(0))]
-    assert joined.mask == masks.unified()
+    assert joined.mask == (masks.unified() & mixture.WINDOW if objectives is NARROW else masks.unified())
     assert pairs(joined, joined.mask) == set.union(*alone)
     assert sum(map(len, alone)) == len(set.union(*alone))
 
@@ -65,11 +79,12 @@ def test_targets_and_weights_are_those_of_the_parts_by_ratio(objectives, batch, 
     joined = mixture.build(objectives, rows, ids, jax.random.key(1))
     tokens, places = np.asarray(rows.tokens_BT), np.asarray(joined.target_index_BT)
     counted = places[places >= 0]
-    assert len(set(counted)) == len(counted)
+    assert len(set(counted)) == len(counted) or objectives is NARROW
     np.testing.assert_array_equal(np.asarray(joined.targets_BT)[places >= 0], tokens.reshape(-1)[counted])
     total = sum(objective.ratio for objective in objectives.values())
-    for number, objective, one in parts_alone(objectives, rows, ids, lambda: jax.random.key(1)):
-        is_part = np.asarray(joined.part_B) == number
+    for _, objective, one in parts_alone(objectives, rows, ids, lambda: jax.random.key(1)):
+        own = [joined.parts.index(part) for part in one.parts]
+        is_part = np.isin(np.asarray(joined.part_BX)[:, 0], own)
         for name, factor in (("train_weight_BT", objective.ratio / total), ("score_weight_BT", 1), ("noise_BT", 1)):
             mine, alone = (np.asarray(getattr(inputs, name)) for inputs in (joined, one))
             np.testing.assert_allclose(np.sort(mine[is_part], None), np.sort(alone * factor, None), rtol=1e-6)
@@ -83,9 +98,11 @@ def test_targets_and_weights_are_those_of_the_parts_by_ratio(objectives, batch, 
 def test_rows_come_in_the_order_of_the_allocation_and_know_their_part(objectives, rows, ids):
     joined = mixture.build(objectives, rows, ids, jax.random.key(2))
     allocation = allocate(objectives, rows.tokens_BT.shape[0])
-    assert np.asarray(joined.part_B).tolist() == list(allocation.order)
+    names = [joined.parts[part].name.partition(".")[0] for part in np.asarray(joined.part_BX)[:, 0]]
+    assert names == [list(objectives)[number] for number in allocation.order]
     assert joined.inputs_BT.shape == (allocation.wide, allocation.streams * rows.tokens_BT.shape[1])
-    assert joined.parts == tuple(single.part(name, objective) for name, objective in objectives.items())
+    assert joined.parts == sum((single.parts(name, objective) for name, objective in objectives.items()), ())
+    assert tuple(part.name for part in joined.parts) == part_names(objectives)
     assert not joined.dense
     index, block = np.asarray(joined.facts.index), np.asarray(joined.facts.block)
     is_single = np.asarray(joined.facts.stream).max(1) == 0

@@ -1,6 +1,7 @@
 """Every objective against loops over tokens, which know the definitions and are told what was drawn at random."""
 
 import dataclasses
+import itertools
 import sys
 import types
 
@@ -10,7 +11,16 @@ import numpy as np
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, masked_lm, prefix_lm
+from hybridlm.config.objective import (
+    autoregressive,
+    block_diffusion,
+    eso_lm,
+    masked_diffusion,
+    masked_lm,
+    prefix_lm,
+    span_corruption,
+    uniform_diffusion,
+)
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.tokens import as_dict
 from hybridlm.objectives import single
@@ -18,7 +28,7 @@ from hybridlm.objectives.corruptions import Sample
 
 SLOPE = {  # -alpha'(t) / (1 - alpha(t)), from the share 1 - alpha(t) that is masked
     "linear": lambda share: 1 / share,
-    "cosine": lambda share: np.pi / 2 / np.tan(np.arcsin(share)),
+    "cosine": lambda share: np.pi / 2 / np.tan(np.arcsin(np.minimum(share, 1))),
     "polynomial:2": lambda share: 2 / np.sqrt(share),
 }
 
@@ -29,8 +39,10 @@ def arrays(inputs):
     return columns | {name: np.asarray(value) for name, value in as_dict(inputs.facts).items()}
 
 
-def group(objective, position: int, prefix: int) -> int:
+def group(objective, position: int, prefix: int, stream: int) -> int:
     """Which block of its document a token is in, counted from anywhere."""
+    if objective.clean_causal and stream == 0:
+        return position
     match objective.layout:
         case "causal":
             return position
@@ -61,7 +73,8 @@ def expected(objective, batch, found, ids, sample):
     noisy, drawn_noise = found["inputs_BT"][:, stream:], found["noise_BT"][:, stream:]
     possible = possible_targets(batch, found)
     zeros = np.zeros(found["inputs_BT"].shape)
-    targets, places, weights, noise = zeros.astype(int), zeros.astype(int) - 1, zeros.copy(), zeros.copy()
+    targets, places = zeros.astype(int), zeros.astype(int) - 1
+    weights, train, noise = zeros.copy(), zeros.copy(), zeros.copy()
     masked_in, size_of = {}, {}
     for row, column in possible:
         where = group_of(objective, batch, row, column)
@@ -78,12 +91,17 @@ def expected(objective, batch, found, ids, sample):
                 weight = found["target_index_BT"][row, slot] >= 0
                 if not weight:
                     continue
+            case "uniform":
+                weight = SLOPE[objective.schedule](drawn_noise[row, column].astype(np.float64))
             case "absorbing" if sample is None:
                 weight = is_masked * SLOPE[objective.schedule](drawn_noise[row, column].astype(np.float64))
             case "absorbing":
                 weight = is_masked * size_of[where] / max(masked_in[where], 1)
         targets[row, slot], places[row, slot] = tokens[row, column], row * length + column
-        weights[row, slot] = weight
+        weights[row, slot], train[row, slot] = weight, weight
+        if objective.clean_weight:
+            targets[row, column - 1], places[row, column - 1] = tokens[row, column], row * length + column
+            weights[row, column - 1], train[row, column - 1] = 1, objective.clean_weight
     noise[:, stream:] = {"none": 0, "all": 1, "masked_lm": objective.rate}.get(objective.corruption, drawn_noise)
     if objective.corruption == "absorbing" and sample is not None:
         for row, column in np.ndindex(tokens.shape):
@@ -94,24 +112,26 @@ def expected(objective, batch, found, ids, sample):
         "targets_BT": targets,
         "target_index_BT": places,
         "score_weight_BT": weights,
-        "train_weight_BT": weights / (len(possible) * share),
+        "train_weight_BT": train / (len(possible) * share),
         "noise_BT": noise,
     }
 
 
 @pytest.mark.parametrize("sample", [None, Sample(1, 3)], ids=["training", "sample"])
-def test_targets_weights_and_noise_are_those_of_loops_over_tokens(draw, objective, batch, ids, sample):
-    found = arrays(draw(objective, sample=sample))
-    for name, column in expected(objective, batch, found, ids, sample).items():
+def test_targets_weights_and_noise_are_those_of_loops_over_tokens(draw, in_place, batch, ids, sample):
+    found = arrays(draw(in_place, sample=sample))
+    for name, column in expected(in_place, batch, found, ids, sample).items():
         np.testing.assert_allclose(found[name], column, rtol=2e-5, err_msg=name)
 
 
-def test_inputs_are_the_text_but_for_corrupted_targets(draw, objective, batch, ids):
+def test_inputs_are_the_text_but_for_corrupted_targets(draw, in_place, batch, ids):
+    objective = in_place
     found, tokens = arrays(draw(objective)), batch["tokens"]
     length = tokens.shape[1]
     clean, noisy = found["inputs_BT"][:, :length], found["inputs_BT"][:, -length:]
     is_counted = np.isin(np.arange(tokens.size), found["target_index_BT"]).reshape(tokens.shape)
-    allowed = {"none": {0}, "masked_lm": set(ids.ordinary) | {ids.mask}}.get(objective.corruption, {ids.mask})
+    of = {"none": {0}, "masked_lm": set(ids.ordinary) | {ids.mask}, "uniform": set(ids.ordinary)}
+    allowed = of.get(objective.corruption, {ids.mask})
     if objective.streams == 2:
         np.testing.assert_array_equal(clean, tokens)
     assert set(noisy[noisy != tokens]) <= allowed
@@ -120,14 +140,15 @@ def test_inputs_are_the_text_but_for_corrupted_targets(draw, objective, batch, i
         assert np.all(noisy[is_counted] == ids.mask)
 
 
-def test_facts_are_those_of_the_text_once_per_stream(draw, objective, batch):
+def test_facts_are_those_of_the_text_once_per_stream(draw, in_place, batch):
+    objective = in_place
     found = arrays(draw(objective))
     length = batch["tokens"].shape[1]
     for stream in range(objective.streams):
         half = {
             name: column[:, stream * length : (stream + 1) * length]
             for name, column in found.items()
-            if name != "part_B"
+            if name != "part_BX"
         }
         np.testing.assert_array_equal(half["position"], batch["positions"])
         np.testing.assert_array_equal(half["segment"], batch["segment_ids"])
@@ -137,12 +158,14 @@ def test_facts_are_those_of_the_text_once_per_stream(draw, objective, batch):
         assert np.all(half["stream"] == stream)
 
 
-def test_blocks_order_the_tokens_of_a_document_as_the_layout_says(draw, objective, batch):
-    found = arrays(draw(objective))
-    for row, segments in enumerate(batch["segment_ids"]):
+def test_blocks_order_the_tokens_of_a_document_as_the_layout_says(draw, in_place, batch):
+    found, length = arrays(draw(in_place)), batch["tokens"].shape[1]
+    for row, stream in itertools.product(range(len(batch["tokens"])), range(in_place.streams)):
+        segments = batch["segment_ids"][row]
         used = np.flatnonzero(segments)
-        wanted = [group(objective, batch["positions"][row, i], found["prefix_length"][row, i]) for i in used]
-        block = found["block"][row, used]
+        where = [(batch["positions"][row, i], found["prefix_length"][row, i], stream) for i in used]
+        wanted = [group(in_place, *place) for place in where]
+        block = found["block"][row, stream * length + used]
         is_same_document = segments[used][:, None] == segments[used]
         order = np.sign(np.subtract.outer(wanted, wanted))
         np.testing.assert_array_equal(
@@ -183,6 +206,18 @@ def test_prefixes_are_shares_of_their_document_drawn_anew_for_each(draw, batch):
         (prefix_lm(), ScoreKind.EXACT, "the first part of the document whole, and the document to the left"),
         (masked_lm(), ScoreKind.CONDITIONAL, "the whole document, less most of the selected tokens"),
         (masked_diffusion(), ScoreKind.SHARE, "the whole document, less a random set of masked tokens"),
+        (
+            span_corruption(),
+            ScoreKind.CONDITIONAL,
+            "the rest of the document, and of its spans what is to the left",
+        ),
+        (eso_lm(), ScoreKind.SHARE, "what comes before it in an order that is random at first"),
+        (uniform_diffusion(), ScoreKind.SHARE, "the whole document, a random set of its tokens replaced at random"),
+        (
+            autoregressive(window=(7, 0)),
+            ScoreKind.EXACT,
+            "the document to the left, 7 tokens to the left and 0 to the right a layer",
+        ),
         (
             block_diffusion(4),
             ScoreKind.SHARE,

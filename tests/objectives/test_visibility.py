@@ -50,21 +50,30 @@ def question(inputs, inputs_BT=None):
     return (inputs.inputs_BT if inputs_BT is None else inputs_BT), facts, plan.prepared, inputs.targets_BT
 
 
-def may_depend(objective, batch, target, other, stream) -> bool:
-    """Whether the prediction of a token may depend on what stands at another place, in words of the text alone."""
-    (row, column), (other_row, other_column) = target, other
+def may_depend(objective, batch, asked, other, asked_stream, stream, prefix) -> bool:
+    """Whether a prediction may depend on what stands at another place of the row, in words of the text alone."""
+    (row, column), (other_row, other_column) = asked, other
     segment, position = batch["segment_ids"], batch["positions"]
-    read_at = position[target] - (objective.predicts == "next")
+    read_at = position[asked]
     if row != other_row or not segment[other]:
         return False
     if objective.across_documents:
-        return other_column < column
-    if segment[target] != segment[other]:
+        return other_column <= column
+    if segment[asked] != segment[other]:
+        return False
+    left, right = objective.window or (len(segment[0]),) * 2
+    if not -right * CONFIG.layers <= column - other_column <= left * CONFIG.layers:
         return False
     if objective.layout == "bidirectional":
         return True
-    if objective.layout in ("causal", "prefix"):  # what follows a prefix lies to the right of all of it
+    if objective.layout == "prefix":
+        return position[other] < prefix or position[other] <= read_at
+    if objective.layout == "causal":
         return position[other] <= read_at
+    if objective.streams == 2 and asked_stream == 0:  # where the clean stream predicts, it is causal
+        return stream == 0 and position[other] <= read_at
+    if objective.layout == "random_order":  # slots hold the tokens in their order
+        return other_column == column if stream == 1 else other_column < column
     block, other_block = read_at // objective.block_size, position[other] // objective.block_size
     if objective.streams == 1:
         return other_block <= block
@@ -77,14 +86,18 @@ def test_a_prediction_depends_on_exactly_what_its_objective_shows(draw, objectiv
     own_ids = jnp.arange(size, dtype=jnp.int32).reshape(inputs.inputs_BT.shape)
     found_TVD = gradients(params["embedding"]["tokens"], params, *question(inputs, own_ids))
     depends = np.abs(np.asarray(found_TVD)).reshape(size, V, -1)[:, :size].max(-1) > 0
-    places = np.asarray(inputs.target_index_BT)
+    prefix = np.asarray(inputs.facts.prefix_length)[:, :length]
+
+    def where(slot):
+        row, column = np.unravel_index(slot, inputs.inputs_BT.shape)
+        return (int(row), int(column) % length), int(column) // length
+
     wanted, found = [], []
-    for at in np.flatnonzero(places >= 0):
-        target = np.unravel_index(places.reshape(-1)[at], batch["tokens"].shape)
+    for at in np.flatnonzero(np.asarray(inputs.target_index_BT) >= 0):
+        asked, asked_stream = where(at)
         for slot in range(size):
-            row, column = np.unravel_index(slot, inputs.inputs_BT.shape)
-            stream, column = divmod(int(column), length)
-            wanted.append(may_depend(objective, batch, target, (row, column), stream))
+            other, stream = where(slot)
+            wanted.append(may_depend(objective, batch, asked, other, asked_stream, stream, prefix[asked]))
             found.append(depends[at, slot])
     np.testing.assert_array_equal(found, wanted)
     assert 0 < np.mean(wanted) < 1
@@ -92,10 +105,12 @@ def test_a_prediction_depends_on_exactly_what_its_objective_shows(draw, objectiv
 
 def test_what_a_masked_token_is_reaches_nothing_that_predicts_it(draw, objective, batch, text, ids):
     inputs, length = draw(objective), batch["tokens"].shape[1]
-    is_hidden = np.asarray(inputs.inputs_BT)[:, -length:] == ids.mask
-    if not is_hidden.any():
-        assert objective.corruption == "none"
+    if objective.corruption in ("none", "spans", "uniform"):
         return
+    is_hidden = np.zeros(batch["tokens"].shape, bool)
+    is_mask = np.asarray(inputs.inputs_BT)[:, -length:] == ids.mask
+    is_hidden.reshape(-1)[np.asarray(inputs.facts.place)[:, -length:][is_mask]] = True
+    assert is_hidden.any()
     other = dataclasses.replace(text, tokens_BT=jnp.where(is_hidden, text.tokens_BT % 20 + 10, text.tokens_BT))
     changed = single.build("one", objective, other, ids, jax.random.key(0))
     np.testing.assert_array_equal(changed.inputs_BT[:, -length:], inputs.inputs_BT[:, -length:])
@@ -104,7 +119,15 @@ def test_what_a_masked_token_is_reaches_nothing_that_predicts_it(draw, objective
         np.testing.assert_array_equal(changed.inputs_BT, inputs.inputs_BT)
 
 
-@pytest.mark.parametrize("name", ["autoregressive", "prefix", "masked_lm", "masked_diffusion", "block_diffusion"])
+def test_nothing_is_nan_though_a_row_holds_no_text_and_its_tokens_see_nothing(draw, objective, params):
+    assert np.isfinite(losses(params, *question(draw(objective)))).all()
+
+
+SEPARATE = ("autoregressive", "prefix", "masked_lm", "masked_diffusion", "block_diffusion", "span_corruption")
+SEPARATE += ("eso_lm", "shared_ar_diffusion", "windowed_blocks")
+
+
+@pytest.mark.parametrize("name", SEPARATE)
 def test_packed_documents_are_separate_sequences(name, draw, objectives, batch, text, ids, params):
     objective = {**objectives, "prefix": prefix_lm(0.5, 0.5)}[name]
     packed, length = draw(objective), batch["tokens"].shape[1]
@@ -122,7 +145,9 @@ def test_packed_documents_are_separate_sequences(name, draw, objectives, batch, 
     lone = Text(*(jnp.asarray(alone(batch[column])) for column in ("tokens", "segment_ids", "positions")), {})
     lone = dataclasses.replace(lone, segment_BT=(lone.segment_BT > 0).astype(jnp.int32))
     apart = single.build("one", objective, lone, ids, jax.random.key(0))
-    apart = dataclasses.replace(apart, targets_BT=jnp.asarray(alone(packed.targets_BT)))
+    # an order drawn for the packed row goes along with its documents
+    facts = dataclasses.replace(apart.facts, position=jnp.asarray(alone(packed.facts.position)))
+    apart = dataclasses.replace(apart, targets_BT=jnp.asarray(alone(packed.targets_BT)), facts=facts)
     nll = alone(losses(params, *question(packed)))
     nll_apart = np.asarray(losses(params, *question(apart, jnp.asarray(alone(packed.inputs_BT)))))
     np.testing.assert_allclose(nll_apart[nll != 0], nll[nll != 0], atol=1e-5)

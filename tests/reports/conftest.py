@@ -18,6 +18,20 @@ MEANS = {
 }
 
 
+TOLD = {"entropy": 2.5, "accuracy": 0.4, "top_5": 0.7, "brier": 0.6, "confidence": 0.45, "reciprocal_rank": 0.5}
+OPEN = {"gate": 1.25, "mass": 0.15, "mass_excess": -0.1}
+"""Of the label "open", a quarter of the tokens, for which `ar` has too little probability."""
+
+
+def told(column: str, label: str) -> dict:
+    """What the reading `ar` says besides."""
+    if column != "ar":
+        return {}
+    found = TOLD | (OPEN if label == "open" else {})
+    ends = {name: (value - 0.05, value + 0.05) for name, value in found.items() if name != "mass"}
+    return {**found, "intervals": ends}
+
+
 def row(column: str, label: str, mean: float) -> Row:
     groups = 12 if label == "open" else 100
     return Row(
@@ -30,6 +44,7 @@ def row(column: str, label: str, mean: float) -> Row:
         standard_error_mc=0.004 if column == "masked" else None,
         tokens={"all": 4000, "open": 1000, "none": 3000}[label],
         groups=groups,
+        **told(column, label),
     )
 
 
@@ -39,7 +54,7 @@ def scores() -> Scores:
         columns=(
             Column(name="masked", kind="share", sees="unmasked tokens", samples=8, bits_per_byte=2.0),
             Column(name="unigram", kind="exact", sees="nothing", is_baseline=True),
-            Column(name="ar", kind="exact", sees="earlier tokens", bits_per_byte=1.5),
+            Column(name="ar", kind="exact", sees="earlier tokens", bits_per_byte=1.5, unscored={"padding": 1234}),
             Column(name="suffix", kind="exact", sees="the prefix, then earlier tokens", targets=SUFFIX),
             Column(name="gated", kind="exact", sees="earlier tokens", note="with counts"),
         ),
@@ -93,6 +108,8 @@ def token_columns():
                 "score/ar": [None, *score[1:]],
                 "confidence/ar": [None, *confidence[1:]],
                 "correct/ar": [None, *(random.random(len(ids)) < confidence)[1:]],
+                "entropy/ar": [None, *(cost[1:] / 2)],
+                "rank/ar": [None, *np.ceil(np.maximum(score[1:], 0.5)).astype(int)],
                 "score/unigram": 2.0 + ids / 10,
                 "label/kind": names,
                 "label/domain": [("prose", "code")[number % 2]] * len(ids),

@@ -23,6 +23,9 @@ def metrics() -> pd.DataFrame:
             "nll/ar/bracket/close": 1.0,
             "nll/ar/digits/none": 3.0,
             "nll/masked/bracket/open": 4.0,
+            "filtered/ar/new_content": 3.5,
+            "filtered/ar/copy5_only": 0.5,
+            "filtered/masked/new_content": 4.5,
         }
     )
 
@@ -50,6 +53,15 @@ def test_long_series_are_averaged_not_cut(metrics):
     line = next(line for line in axis.lines if line.get_label() == "ar")
     assert line.get_xdata()[[0, -1]].tolist() == [2, 599]
     assert np.isclose(line.get_ydata().mean(), metrics["loss/ar"].mean())
+
+
+def test_filtered_losses_are_small_multiples_by_objective(metrics):
+    axes = curves.filtered(metrics).axes
+    assert {axis.get_title(loc="left"): set(drawn(axis)) for axis in axes} == {
+        "ar": {"new content", "copy5 only"},
+        "masked": {"new content"},
+    }
+    assert curves.filtered(metrics[["step", "loss/ar"]]) is None
 
 
 def test_categories_are_small_multiples_by_family_for_each_objective(metrics):

@@ -16,6 +16,15 @@ def test_a_table_comes_back_with_every_row(scores, tmp_path, name, read):
     assert (found["mean"], found["kind"], found["targets"], found["groups"]) == (5.5, "share", "all scored tokens", 12)
 
 
+def test_intervals_are_columns(scores, tmp_path):
+    export(scores, tmp_path / "scores.csv")
+    table = pd.read_csv(tmp_path / "scores.csv").set_index(["family", "label", "column"])
+    found = table.loc[("bracket", "open", "ar")]
+    assert (found["entropy_low"], found["entropy"], found["entropy_high"]) == pytest.approx((2.45, 2.5, 2.55))
+    assert found["mass_excess_high"] == pytest.approx(-0.05)
+    assert pd.isna(table.loc[("bracket", "open", "masked"), "entropy_low"])
+
+
 def test_parquet_carries_the_run(scores, tmp_path):
     export(scores, tmp_path / "scores.parquet")
     assert pd.read_parquet(tmp_path / "scores.parquet").attrs["run"] == scores.run

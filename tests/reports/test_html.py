@@ -13,6 +13,7 @@ from hybridlm.reports.sample import Sample
 
 EVIL = "</style><script>alert('x')</script>"
 METRICS = pd.DataFrame({"step": [1, 2], "loss/ar": [3.0, 2.0], "nll/ar/bracket/open": [2.0, 1.0]})
+METRICS["filtered/ar/new_content"] = [3.5, 2.5]
 
 
 class Page(HTMLParser):
@@ -73,7 +74,8 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere(text):
 
 def test_every_figure_is_there_and_described(text):
     described = [attrs["alt"] for tag, attrs in Page(text).tags if tag == "img"]
-    assert len(described) == 4 and all(described)  # one family, two of training, one mask
+    assert len(described) == 5 and all(described)  # one family, three of training, one mask
+    assert "Filtered losses" in described
 
 
 def test_tokens_of_the_sample_are_coloured_by_cost(text):
@@ -102,3 +104,16 @@ def test_only_the_kinds_that_occur_are_explained(scores):
 def test_a_report_is_the_same_every_time(scores):
     first, second = (html.render(scores, METRICS, masks={}, samples=()) for _ in range(2))
     assert first == second
+
+
+def test_the_page_says_what_predictions_say_besides(text):
+    found = " ".join(" ".join(Page(text).text).split())
+    assert "What predictions say besides reading entropy accuracy in the top 5 reciprocal rank confidence" in found
+    assert "What the predictions of ar say besides" in found and "predictions of masked" not in found
+    assert "2.500 2.450 – 2.550" in found, "entropy, with its interval"
+    assert "not scored: 1,234 padding" in found
+
+
+def test_a_class_with_too_little_probability_is_marked(text):
+    found = " ".join(" ".join(Page(text).text).split())
+    assert "25.0% 15.0% -10.00% ✗ -15.00% – -5.00%" in found

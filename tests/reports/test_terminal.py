@@ -49,7 +49,7 @@ def test_the_reader_is_told_what_shares_are(scores):
 
 def test_every_column_says_what_it_saw_and_scored(scores):
     text = printed(scores)
-    assert "ar: 1.500 bits per byte; on all scored tokens; sees earlier tokens." in text
+    assert "ar: 1.500 bits per byte; on all scored tokens; sees earlier tokens; not scored: 1,234 padding." in text
     assert "suffix: on suffix targets; sees the prefix, then earlier tokens." in text
 
 

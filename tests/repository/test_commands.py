@@ -11,7 +11,7 @@ from hybridlm.cli.main import VERBS, main
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("experiments/*/README.md"))]
-FILES = [*PAGES, *sorted(ROOT.glob("configs/*.py")), *sorted(ROOT.glob("hybridlm/cli/*.py"))]
+FILES = [*PAGES, *sorted(ROOT.glob("configs/**/*.py")), *sorted(ROOT.glob("hybridlm/cli/*.py"))]
 LINE = re.compile(r"(?:bash run_tpu\.sh +|python -m +|^ +(?=hybridlm ))((?:[^\n`\\]|\\\n)+)", re.MULTILINE)
 
 

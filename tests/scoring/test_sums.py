@@ -131,3 +131,14 @@ def test_tokens_of_no_cluster_are_left_out():
     values_KBT, everyone = jnp.ones((1, 1, 4)), jnp.ones((1, 4), bool)
     sums = cluster_sums(labels_MBT, cluster_BT, values_KBT, everyone, clusters=2, categories=1)
     assert sums.count_PC.ravel().tolist() == [1, 1]
+
+
+@both_ways
+def test_stretches_of_a_row_may_belong_to_parts_of_their_own(scatter):
+    """Two rows of a clean and a noisy half; the clean halves are part 1, the noisy ones part 0."""
+    value_BT = jnp.array([[1.0, 2.0, 10.0, 20.0], [4.0, 8.0, 40.0, 80.0]])
+    parts_BX, labels_MBT = jnp.array([[1, 0], [1, 0]]), jnp.array([[[0, 1, 0, 1], [0, 1, 0, 1]]])
+    is_counted_BT = jnp.array([[True, True, True, False], [True] * 4])
+    sums = category_sums(labels_MBT, parts_BX, value_BT, is_counted_BT, parts=2, categories=2, scatter=scatter)
+    assert sums.total_PC.tolist() == [[50, 80], [5, 10]]
+    assert sums.count_PC.tolist() == [[2, 1], [2, 2]]

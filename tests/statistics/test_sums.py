@@ -2,10 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.facts.kinds import ScoreKind
-from hybridlm.statistics.sums import Sums, cluster_sums, difference
+from hybridlm.statistics.sums import Sums, cluster_sums, difference, joint_cluster_sums
 
 
 def _sums(**changes):
@@ -106,3 +108,16 @@ def test_a_token_may_have_no_bytes():
 def test_every_column_has_a_name():
     with pytest.raises(ConfigError, match="one .family, label. per column; 1 name 2 columns"):
         _sums(categories=(("all", "all"),))
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_several_values_are_added_up_at_once(tokens, values, seed):
+    dice = np.random.default_rng(seed)
+    value_TK, cluster_T = dice.normal(size=(tokens, values)), dice.integers(3, size=tokens)
+    label_MT = np.stack([np.zeros(tokens, int), dice.integers(1, 4, size=tokens)])
+    shape = {"clusters": 3, "categories": 4}
+    found = joint_cluster_sums(value_TK, cluster_T, label_MT, **shape)
+    for k in range(values):
+        np.testing.assert_allclose(
+            found[..., k], cluster_sums(value_TK[:, k], cluster_T, label_MT, **shape), atol=1e-12
+        )

@@ -10,10 +10,10 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from hybridlm.data.prepare import prepare
 from hybridlm.data.progress import silent
-from hybridlm.reports import html
+from hybridlm.reports import html, token_reader
 from hybridlm.sharding import mesh
 from hybridlm.sharding.mesh import make as make_mesh
-from hybridlm.training import run
+from hybridlm.training import offline, run
 from hybridlm.training.session import open_session
 from tests.end_to_end import tiny
 
@@ -86,3 +86,13 @@ def trained(text, tmp_path_factory):
     with devices(1), without_pictures():
         run.train(tiny.experiment(text), directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def whole(trained, tmp_path_factory):
+    """Its held-out tokens read from left to right, no short document cut by the end of a row."""
+    directory = tmp_path_factory.mktemp("whole")
+    changes = {"evaluation.context": "8"}
+    with devices(1), without_pictures():
+        offline.evaluate(trained, directory, data="", readings=("ar",), overrides=changes)
+    return token_reader.read(directory / "tokens.parquet")

@@ -23,9 +23,12 @@ from hybridlm.objectives import single
 from hybridlm.objectives.text import Ids, Text
 from hybridlm.sharding import mesh as meshes
 from hybridlm.sharding.rules import shardings
-from hybridlm.training import evaluation, placement, readings
+from hybridlm.training import evaluation, placement, predictions, readings
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import columns
+from hybridlm.training.kept import Kept
+from hybridlm.training.totals import SUMMED
+from hybridlm.training.unscored import BEGIN, CONTEXT, OTHER, PADDING
 from hybridlm.training.windows import Windows
 
 ONE_BY_ONE = Objective(layout="blocks", corruption="all", predicts="same", streams=2, block_size=1)
@@ -62,12 +65,12 @@ def rows(session, sensitive):
     return {name: np.concatenate([batch[name] for batch in found])[:ROWS] for name in found[0]}
 
 
-def read(network, config, rows):
+def read(network, config, rows, **how):
     task, params = network
     size = config.batch_rows
     batches = [{name: column[first : first + size] for name, column in rows.items()} for first in range(0, ROWS, size)]
     score = readings.scorer(task, config)
-    return evaluation.evaluate(task, config, score, params, map(functools.partial(padded, size), batches))
+    return evaluation.evaluate(task, config, score, params, map(functools.partial(padded, size), batches), **how)
 
 
 def padded(size, batch):
@@ -225,17 +228,17 @@ def test_what_an_exact_column_says_of_a_token_is_in_its_distribution(found, netw
     assert place == len(told["rank"])
 
 
-def test_details_are_summed_by_label(found, network):
-    label = np.concatenate([batch["digits"] for batch in found.tokens])
+def test_details_are_summed_by_group_and_label(found, network):
+    group, label = (np.concatenate([batch[name] for batch in found.tokens]) for name in ("group", "digits"))
     total, c = totals(found, "ar"), found.labels.index(("digits", "none"))
-    here = label == 0
-    assert 0 < here.sum() < len(here)
-    for name in ("entropy", "confidence", "brier"):
-        expected = values(found, f"{name}/ar")[here].sum()
-        np.testing.assert_allclose(total.details_KC[evaluation.SUMMED.index(name), c], expected, rtol=1e-5)
-    right = values(found, "correct/ar")[here].sum()
-    assert total.details_KC[evaluation.SUMMED.index("accuracy"), c] == right
-    assert totals(found, "masked").details_KC.size == 0, "its values are means over several predictions"
+    assert len(np.unique(group)) == len(total.nats_NC) > 1 and 0 < (label == 0).sum() < len(label)
+    for n, number in enumerate(np.unique(group)):
+        here = (label == 0) & (group == number)
+        for name in ("entropy", "confidence", "brier"):
+            expected = values(found, f"{name}/ar")[here].sum()
+            np.testing.assert_allclose(total.details_KNC[SUMMED.index(name), n, c], expected, rtol=1e-5)
+        assert total.details_KNC[SUMMED.index("accuracy"), n, c] == values(found, "correct/ar")[here].sum()
+    assert totals(found, "masked").details_KNC.size == 0, "its values are means over several predictions"
 
 
 def test_the_gate_is_the_cost_of_the_label_alone(found, network, rows, log_probs):
@@ -247,11 +250,24 @@ def test_the_gate_is_the_cost_of_the_label_alone(found, network, rows, log_probs
             label = label_V[target]
             same = np.setdiff1d(np.flatnonzero(label_V == label), task.ids.never)
             cost[label] = cost.get(label, 0) - np.logaddexp.reduce(table[same])
-    gate_C, first = totals(found, "ar").gate_C, found.labels.index(("digits", "none"))
+    gate_C, first = totals(found, "ar").gate_NC.sum(0), found.labels.index(("digits", "none"))
     assert len(cost) > 1
     for label, nats in cost.items():
         np.testing.assert_allclose(gate_C[first + label], nats, rtol=1e-4)
     assert np.isnan(gate_C[found.labels.index(("domain", "prose"))]), "the domain is no class of ids"
+
+
+def test_the_mass_of_a_label_is_its_probability_at_every_token(found, network, rows, log_probs):
+    task, _ = network
+    number = [family.name for family in task.tables.families].index("digits")
+    label_V, total = task.tables.by_token_VF[:, number], 0
+    for _, _, ids in documents(rows):
+        p_TV = np.exp(log_probs(ids, causal(len(ids)))[:-1])
+        p_TV[:, list(task.ids.never)] = 0
+        total = total + np.stack([p_TV[:, : len(label_V)][:, label_V == label].sum() for label in range(3)])
+    mass_C, first = totals(found, "ar").mass_NC.sum(0), found.labels.index(("digits", "none"))
+    np.testing.assert_allclose(mass_C[first : first + 3], total, rtol=1e-4)
+    assert np.isnan(mass_C[0]) and np.isnan(totals(found, "masked").mass_NC).all()
 
 
 @pytest.fixture
@@ -275,6 +291,8 @@ def spread(network, sensitive, rows):
 def test_a_mesh_changes_no_count_and_sums_by_rounding_alone(spread, sizes):
     one, many = spread(data=1, fsdp=1, tensor=1), spread(fsdp=1, **sizes)
     np.testing.assert_array_equal(many["tokens_NC"], one["tokens_NC"])
+    assert many.pop("unscored") == one.pop("unscored")
+    assert abs(many.pop("residual") - one.pop("residual")) < 1e-3, "which rounding may change"
     for name, expected in one.items():
         np.testing.assert_allclose(many[name], expected, rtol=1e-5, atol=1e-5, err_msg=name)
 
@@ -284,6 +302,35 @@ def test_padding_is_never_counted(found, rows, task):
     total = totals(found, "ar")
     assert total.tokens_NC[:, 0].sum() == is_target.sum() == len(values(found, "ar"))
     assert total.bytes == task.byte_lengths_V[rows["tokens"][is_target]].sum()
+
+
+def test_every_place_of_a_row_is_scored_or_is_not_for_one_reason(found, rows):
+    for column, total in zip(found.columns, found.totals, strict=True):
+        assert total.tokens_NC[:, 0].sum() + sum(total.unscored.values()) == rows["tokens"].size
+        assert total.unscored[PADDING] == (rows["segment_ids"] == 0).sum()
+        assert total.unscored[BEGIN] == ((rows["segment_ids"] > 0) & (rows["positions"] == 0)).sum()
+        assert total.unscored[OTHER] == np.isnan(values(found, column.part.name)).sum()
+
+
+def test_an_evaluation_that_was_stopped_goes_on_and_gives_the_same_bits(network, sensitive, rows, found, tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(done):
+        raise Stopped
+
+    heard = []
+    with pytest.raises(Stopped):
+        read(network, sensitive.evaluation, rows, kept=Kept(tmp_path, "this"), on_batch=stop)
+    again = read(network, sensitive.evaluation, rows, kept=Kept(tmp_path, "this"), on_batch=heard.append)
+    assert heard == [2], "the first batch was not read again"
+    for one, two in zip(found.tokens, again.tokens, strict=True):
+        assert one.keys() == two.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    for one, two in zip(found.totals, again.totals, strict=True):
+        for name, value in dataclasses.asdict(one).items():
+            np.testing.assert_array_equal(value, getattr(two, name), err_msg=name)
 
 
 def test_exact_values_do_not_depend_on_the_batch(network, sensitive, rows, found):
@@ -373,9 +420,9 @@ def test_values_move_to_the_token_they_belong_to_and_add_up():
     text = Text(tokens_BT=ones, segment_BT=ones, position_BT=jnp.arange(4)[None], columns={})
     inputs = single.build("ar", autoregressive(), text, Ids(mask=0, never=(0,), size=2), jax.random.key(0))
     inputs = dataclasses.replace(inputs, target_index_BT=jnp.array([[2, 0, 2, -1]]))
-    value, is_counted = readings.in_text(inputs, jnp.array([[[1.0, 2.0, 4.0, 8.0]]]), (1, 3))
-    assert value.tolist() == [[[2.0, 0.0, 5.0]]]
-    assert is_counted.tolist() == [[True, False, True]]
+    value = predictions.in_text(inputs, jnp.array([[1.0, 2.0, 4.0, 8.0]]), (1, 3))
+    assert value.tolist() == [[2.0, 0.0, 5.0]]
+    assert predictions.is_predicted(inputs, (1, 3)).tolist() == [[True, False, True]]
 
 
 @pytest.mark.parametrize("context", [0, 11, 30])
@@ -389,3 +436,4 @@ def test_tokens_in_windows_cost_what_their_window_says(network, session, sensiti
         expected.extend(cost[read_rows["scored"][row, places[1:]] > 0])
     np.testing.assert_allclose(values(found, "ar"), expected, rtol=1e-4, atol=1e-4)
     assert totals(found, "ar").tokens_NC[:, 0].sum() == read_rows["scored"].sum() == len(values(found, "unigram"))
+    assert (totals(found, "ar").unscored[CONTEXT] > 0) == (context > 0)

@@ -88,17 +88,17 @@ def refusal(text, families=None, **changes):
 
 def test_labels_that_training_rows_lack_are_named_with_the_fix():
     assert refusal("content_no_copy", **{"data.labels": ["word_band"]}) == (
-        "training.filters['hard'] reads copy, word_class, which training rows are not labelled by: they have the "
-        "labels that data.labels names, held-out rows all of them. Prepare the text with data.labels=('word_band', "
-        "'word_class', 'copy')."
+        "training.filters['hard']='content_no_copy' reads copy, word_class, which training rows are not labelled by: "
+        "they have the labels that data.labels names, held-out rows all of them. Prepare the text with "
+        "data.labels=('word_band', 'word_class', 'copy')."
     )
 
 
 def test_a_domain_must_have_a_name(tables):
     nameless = [family for family in tables.families if family.name != "domain"]
     assert refusal("domain=prose | copy>=5", nameless) == (
-        "training.filters['hard'] reads domain, but the domains of these data have no names, so nothing says which one "
-        "a token is of."
+        "training.filters['hard']='domain=prose | copy>=5' reads domain, but the domains of these data have no names, "
+        "so nothing says which one a token is of."
     )
 
 

@@ -66,3 +66,27 @@ def test_the_host_keeps_what_the_devices_have_no_room_for():
     np.testing.assert_array_equal(groups, again)
     np.testing.assert_allclose(few[0], many[0], rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(few[1], many[1])
+
+
+@pytest.mark.parametrize("capacity", [2, 1024])
+def test_sums_go_on_from_their_state_with_the_same_bits(capacity):
+    whole, begun, later = (GroupSums([2, 1], LABELS, capacity) for _ in range(3))
+    for number, (group_BT, labels_MBT, values_KBT, is_counted_BT) in enumerate(batches(5)):
+        columns = [(jnp.asarray(values), jnp.asarray(is_counted_BT)) for values in (values_KBT, values_KBT[:1])]
+        for sums in (whole, begun if number < 3 else later):
+            sums.add(group_BT, jnp.asarray(labels_MBT), columns)
+        if number == 2:
+            later.restore(begun.state())
+    groups, expected = whole.read()
+    again, found = later.read()
+    np.testing.assert_array_equal(groups, again)
+    for one, two in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_nothing_summed_is_a_state_too():
+    sums = GroupSums([1], LABELS)
+    sums.restore(GroupSums([1], LABELS).state())
+    groups, [(total_KNC, count_NC)] = sums.read()
+    assert groups.size == total_KNC.size == count_NC.size == 0

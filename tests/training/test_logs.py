@@ -22,7 +22,8 @@ def with_sums(times=1):
     found = state.start({"w": jnp.zeros(2)}, optax.sgd(1.0), len(NAMES), len(LABELS))
     for _ in range(times):
         found = dataclasses.replace(found, sums=accumulator.add(found.sums, CategorySums(TOTAL, COUNT)))
-    return dataclasses.replace(found, grad_norm=jnp.float32(1.5), bad=jnp.int32(3), bad_in_row=jnp.int32(2))
+    counters = {"bad": jnp.int32(3), "bad_in_row": jnp.int32(2)}
+    return dataclasses.replace(found, grad_norm=jnp.float32(1.5), loss=jnp.float32(2.25), **counters)
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def test_a_line_tells_means_by_objective_and_category(log):
         "nll/ar/bracket/open": 3.0,
         "loss/masked": 2.5,
         "nll/masked/bracket/none": 2.5,
+        "train/loss": 2.25,
         "train/grad_norm": 1.5,
         "train/bad_steps": 3,
     }, "a label without tokens has no mean"

@@ -11,6 +11,7 @@ from etils import epath
 from hybridlm.cli.main import main
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.training import workdir
+from hybridlm.training.kept import Kept
 from tests.end_to_end import tiny
 from tests.end_to_end.results import scores
 
@@ -69,12 +70,14 @@ def as_directory(directory):
     return directory / "mine"
 
 
-@pytest.mark.parametrize(("write", "documents"), [(as_text, 1), (as_lines, 1), (as_directory, 2)])
-def test_a_text_of_ones_own_is_scored_byte_for_byte(trained, tmp_path, write, documents):
-    path = write(tmp_path)
+@pytest.mark.parametrize(
+    ("write", "names"), [(as_text, ["mine.txt"]), (as_lines, ["mine.jsonl:0"]), (as_directory, ["a.txt", "b.txt"])]
+)
+def test_a_text_of_ones_own_is_scored_byte_for_byte(trained, tmp_path, write, names):
+    path, documents = write(tmp_path), len(names)
     assert evaluate(trained, tmp_path / "report", f"--data={path}") == ExitCode.DONE
     found = tokens(tmp_path / "report")
-    assert found["document"].nunique() == documents
+    assert sorted({name.rpartition("/")[2] for name in found["document"]}) == names
     spelt = [DOCUMENT.encode()[a:b] for a, b in zip(found["byte_start"], found["byte_end"])]
     assert b"".join(spelt).decode() == DOCUMENT * documents, "every token lies where its bytes are"
     columns, rows = scores(tmp_path / "report")
@@ -117,6 +120,29 @@ def test_several_models_are_scored_one_by_one_and_each_once(trained, tmp_path):
     assert evaluate(trained, tmp_path / "both", *words) == ExitCode.DONE
     assert (names[0] / "scores.json").stat().st_mtime_ns == before, "it was not scored again"
     assert json.loads((names[1] / "scores.json").read_text())["run"]["values"] == first[1]["values"]
+
+
+def test_an_interrupted_call_goes_on_and_writes_the_same_bytes(trained, tmp_path, monkeypatch):
+    words = ("--readings=ar,masked", "--config.evaluation.batch_rows=8")
+    assert evaluate(trained, tmp_path / "whole", *words) == ExitCode.DONE
+    keep, read = Kept.append, []
+
+    def interrupted(self, arrays):
+        if len(self) == 1:
+            raise KeyboardInterrupt
+        keep(self, arrays)
+
+    monkeypatch.setattr(Kept, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(trained, tmp_path / "stopped", *words)
+    assert (tmp_path / "stopped" / "partial").exists()
+    monkeypatch.setattr(Kept, "append", lambda self, arrays: read.append(len(self)) or keep(self, arrays))
+    assert evaluate(trained, tmp_path / "stopped", *words) == ExitCode.DONE
+    assert read[0] == 1, "the first batch was not read again"
+    for name in ("scores.json", "scores.csv", "tokens.parquet"):
+        whole, stopped = ((tmp_path / place / name).read_bytes() for place in ("whole", "stopped"))
+        assert whole == stopped, name
+    assert not (tmp_path / "stopped" / "partial").exists()
 
 
 REFUSED = {

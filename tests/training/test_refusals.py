@@ -18,7 +18,7 @@ from hybridlm.training import step as steps
 from tests.training.conftest import devices
 
 
-def likelihood(reductions):
+def likelihood(reductions, inputs):
     """The NLL, by the general path."""
     return reductions.log_sum_exp - reductions.target_logit
 

@@ -1,5 +1,6 @@
 """From sums to a record: means, intervals by group, the error of sampling, and the tokens themselves."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,16 +9,22 @@ import pytest
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import Part
 from hybridlm.models import size
+from hybridlm.statistics.intervals import linearised
 from hybridlm.training import reporting
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import Column
-from hybridlm.training.evaluation import Evaluation, Totals
+from hybridlm.training.evaluation import Evaluation
+from hybridlm.training.totals import Totals
 
 LABELS = (("all", "all"), ("digits", "none"), ("digits", "one"), ("digits", "two"))
 TOKENS = np.array([[4, 3, 1, 0], [0, 0, 0, 0], [6, 6, 0, 0], [10, 10, 0, 0]])
 NATS = np.array([[8.0, 6.0, 2.0, 0], [0, 0, 0, 0], [18.0, 18.0, 0, 0], [10.0, 10.0, 0, 0]])
-DETAILS = np.array([[40.0, 38, 2, 0], [8, 7, 1, 0], [10, 9, 1, 0], [5, 5, 0, 0], [15, 15, 0, 0], [9, 9, 0, 0]])
-GATE = np.array([np.nan, 19.0, 1.5, 0])
+DETAILS_KC = np.array([[40.0, 38, 2, 0], [8, 7, 1, 0], [10, 9, 1, 0], [5, 5, 0, 0], [15, 15, 0, 0], [9, 9, 0, 0]])
+WEIGHT = TOKENS / np.maximum(TOKENS.sum(0), 1)
+DETAILS = DETAILS_KC[:, None] * WEIGHT
+GATE = np.array([np.nan, 19.0, 1.5, 0]) * WEIGHT
+MASS = np.array([np.nan, 18.0, 2.0, 0]) * TOKENS[:, :1] / 20
+LEFT_OUT = {"padding": 7, "begin of a text": 0}
 SAMPLES = np.array([[30.0, 28.0, 2.0, 0], [42.0, 40.0, 2.0, 0]])
 
 
@@ -44,9 +51,10 @@ def evaluation():
     """Four groups, one of another split, read exactly and by two samples."""
     exact = Column(Part("ar", ScoreKind.EXACT, "the left"), 0, "all scored tokens", "ar")
     share = Column(Part("masked", ScoreKind.SHARE, "some"), 2, "all scored tokens", "masked")
+    same = {"nats_NC": NATS, "tokens_NC": TOKENS, "gate_NC": GATE, "mass_NC": MASS, "bytes": 40, "unscored": LEFT_OUT}
     totals = (
-        Totals(nats_NC=NATS, tokens_NC=TOKENS, samples_KC=SAMPLES[:0], details_KC=DETAILS, gate_C=GATE, bytes=40),
-        Totals(nats_NC=NATS, tokens_NC=TOKENS, samples_KC=SAMPLES, details_KC=DETAILS[:0], gate_C=GATE, bytes=40),
+        Totals(**same, samples_KC=SAMPLES[:0], details_KNC=DETAILS),
+        Totals(**same, samples_KC=SAMPLES, details_KNC=DETAILS[:0]),
     )
     return Evaluation((exact, share), totals, LABELS, [])
 
@@ -83,6 +91,42 @@ def test_sampling_error_is_that_of_the_mean_of_the_samples(scores):
     assert row(scores, "ar", "all").standard_error_mc is None
     exact = row(scores, "ar", "all")
     assert found.high - found.low > exact.high - exact.low, "and it widens the interval"
+
+
+def test_every_mean_has_an_interval_of_its_groups(scores):
+    found = row(scores, "ar", "all")
+    assert (found.entropy, found.accuracy, found.top_5) == (2.0, 0.25, 0.75)
+    assert set(found.intervals) == {"entropy", "brier", "confidence", "accuracy", "top_5", "reciprocal_rank"}
+    low, high = found.intervals["entropy"]
+    assert low == pytest.approx(2.0) == high, "it is the same in every group"
+    assert set(row(scores, "ar", "none").intervals) - set(found.intervals) == {"gate", "mass_excess"}
+    assert row(scores, "ar", "one").intervals == row(scores, "masked", "all").intervals == {}
+
+
+def test_a_class_is_calibrated_where_it_had_as_much_probability_as_tokens(scores):
+    none, one = row(scores, "ar", "none"), row(scores, "ar", "one")
+    assert (none.mass, one.mass) == (pytest.approx(0.9), pytest.approx(0.1))
+    assert (none.mass_excess, one.mass_excess) == (pytest.approx(0.9 - 19 / 20), pytest.approx(0.1 - 1 / 20))
+    low, high = none.intervals["mass_excess"]
+    assert low < none.mass_excess < high
+    assert row(scores, "ar", "all").mass is None
+
+
+def test_the_interval_of_a_mean_is_that_of_its_ratio(facts):
+    dice = np.random.default_rng(0)
+    entropy_N = dice.random(4) * TOKENS[:, 0]
+    details = np.stack([entropy_N[:, None] * (TOKENS > 0)] * 6)
+    found = evaluation()
+    (total, *_) = found.totals
+    total = dataclasses.replace(total, details_KNC=details)
+    (first, *_) = reporting.of(facts, dataclasses.replace(found, totals=(total, *found.totals[1:]))).rows
+    here = TOKENS[:, 0] > 0
+    expected = linearised(entropy_N[here, None], TOKENS[here, :1])
+    assert first.intervals["entropy"] == pytest.approx((expected.low_C[0], expected.high_C[0]))
+
+
+def test_columns_say_what_they_leave_out(scores):
+    assert scores.columns[0].unscored == {"padding": 7}
 
 
 def test_columns_say_bits_per_byte_and_samples(scores):

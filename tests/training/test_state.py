@@ -14,7 +14,7 @@ def fresh():
 
 def test_a_checkpoint_holds_all_of_it_by_name():
     found = state.to_dict(fresh())
-    assert set(found) == {"step", "params", "opt_state", "bad_in_row", "bad", "sums", "grad_norm"}
+    assert set(found) == {"step", "params", "opt_state", "bad_in_row", "bad", "sums", "grad_norm", "loss"}
     jax.tree.map(np.testing.assert_array_equal, state.from_dict(found), fresh())
 
 

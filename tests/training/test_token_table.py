@@ -41,3 +41,14 @@ def test_the_header_says_what_the_columns_mean(tokens, trained):
     assert (readings["ar"].kind, readings["masked"].kind, readings["masked"].samples) == ("exact", "share", 2)
     assert [name for name, family in tokens.header.families.items() if family.is_known_before] == ["domain"]
     assert tokens.header.checkpoint == "tiny, step 20"
+
+
+def test_documents_and_groups_have_the_names_they_were_given(tokens):
+    assert set(tokens.groups) == {f"validation {n}" for n in range(32)}
+    assert not any(name.isdecimal() for name in tokens.documents)
+
+
+def test_sampled_readings_tell_the_error_of_every_token(tokens):
+    error_T, score_T = tokens.columns["error/masked"], tokens.columns["score/masked"]
+    np.testing.assert_array_equal(np.isnan(error_T), np.isnan(score_T))
+    assert "error/ar" not in tokens.columns and np.nanmax(error_T) > 0

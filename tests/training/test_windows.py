@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hybridlm.data import packing
 from hybridlm.data.rows import Rows
+from hybridlm.training.unscored import NEVER_PREDICTED
 from hybridlm.training.windows import Windows, spans
 
 BOS, EOS = 1, 2
@@ -120,8 +121,10 @@ def test_without_bos_the_first_token_of_a_document_is_not_scored():
     rows = Packed([np.arange(11, 18), np.arange(21, 23)], 5)
     found = Windows(rows, 2, has_bos=False).read(range(4))
     assert sorted(found["tokens"][found["scored"] > 0].tolist()) == [EOS, EOS, 12, 13, 14, 15, 16, 17, 22]
+    assert sorted(found["tokens"][found["scored"] == NEVER_PREDICTED].tolist()) == [11, 21]
 
 
 def test_ids_that_a_network_lacks_are_not_scored():
     found = Windows(Packed([np.arange(11, 15)], 8), 0, lacking={EOS, 12}).read([0])
     assert found["tokens"][found["scored"] > 0].tolist() == [11, 13, 14]
+    assert found["tokens"][found["scored"] == NEVER_PREDICTED].tolist() == [12, EOS]

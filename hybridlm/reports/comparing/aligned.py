@@ -17,7 +17,7 @@ from hybridlm.facts.kinds import ScoreKind
 from hybridlm.reports.comparing import segments
 from hybridlm.reports.scores import KINDS
 from hybridlm.reports.token_file import Family, Reading
-from hybridlm.reports.token_reader import Tokens
+from hybridlm.reports.tokens import Tokens
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -59,6 +59,7 @@ def _render(found: Comparison, passages: Sequence[Passage]) -> str:
         figures=_figures(found),
         passages=[(passage, _colours(found, passage)) for passage in passages],
         distances=_distances(found),
+        metrics={model.name: _metrics(found, model.name) for model in found.models if found.metrics},
         rule={"most": PASSAGES, "by_category": BY_CATEGORY, "per_group": PER_GROUP, "length": LENGTH},
         steps=STEPS,
         levels=LEVELS,
@@ -98,6 +99,15 @@ def _distances(found: Comparison) -> dict[str, dict[str, Any]]:
     lines = {}
     for record in found.distance:
         lines.setdefault(record["distance"], {})[record["reading"]] = record
+    return lines
+
+
+def _metrics(found: Comparison, model: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """(family, label) -> metric -> its record."""
+    lines = {}
+    for record in found.metrics:
+        if record["model"] == model:
+            lines.setdefault((record["family"], record["label"]), {})[record["metric"]] = record
     return lines
 
 
@@ -181,6 +191,6 @@ def _numbers(passage: Passage) -> dict[str, Any]:
     }
 
 
-def _short(values: np.ndarray) -> Sequence[float | None]:
+def _short(values: np.ndarray) -> Sequence[float | int | None]:
     """Numbers with four decimals; null where there is none."""
     return [round(value, 4) if np.isfinite(value) else None for value in values.tolist()]

@@ -12,6 +12,7 @@ from hybridlm.reports import token_reader
 from hybridlm.reports.comparing import extras
 from hybridlm.reports.comparing.aligned import Aligned, Source, align
 from hybridlm.reports.comparing.methods import paragraph
+from hybridlm.reports.comparing.metrics import metrics
 from hybridlm.reports.comparing.paths import choose, names, place
 from hybridlm.reports.comparing.regression import formula, record_of, regression
 from hybridlm.reports.comparing.rows import Settings, plain, rows
@@ -76,7 +77,7 @@ class _Run:
     def compare(self, places, header, name_of, models) -> tuple[Comparison, Aligned]:
         """All of it."""
         sizes = [token_reader.count(asked.path) for asked in places]
-        self._total = sum(sizes) + sizes[0] * (6 + 4 * len(models))
+        self._total = sum(sizes) + sizes[0] * (7 + 4 * len(models))
         sources = self._read(places, header, name_of)
         whole = align(sources)
         left_out = len(sources[0].tokens) - len(whole.row_T)
@@ -150,6 +151,7 @@ class _Run:
             recall=tuple(extras.recall(text, settings)),
             distance=tuple(extras.distance(text, found, settings)),
             frequency=tuple(extras.frequency(text, settings, self._advance)),
+            metrics=tuple(metrics(text, settings, self._advance)),
             gaps={name: _measured(difference(found[base.name], found[name])) for name in models},
             hybridlm=hybridlm.__version__,
         )

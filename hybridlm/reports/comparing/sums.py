@@ -1,17 +1,17 @@
 """Aligned readings as sums per cluster and category: what all statistics of a comparison are made from."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from hybridlm.categories import filters
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.reports.comparing.aligned import Aligned
 from hybridlm.reports.scores import ALL
 from hybridlm.reports.token_file import Family
-from hybridlm.statistics.sums import Sums, cluster_sums
+from hybridlm.statistics.sums import Sums, joint_cluster_sums
 
 PIECE = 2**17
 """Rows that are added up at a time."""
@@ -77,15 +77,8 @@ def flat_labels(text: Aligned, cut: slice) -> Int[np.ndarray, "M T"]:
 
 def sums(text: Aligned, advance: Advance = lambda rows: None) -> dict[str, Sums]:
     """The sums of every reading, by name."""
-    names, clusters = categories(text), len(text.baseline.tokens.groups)
-    shape = {"clusters": clusters, "categories": len(names)}
-    count_NC = np.zeros((clusters, len(names)))
-    total = {source.name: np.zeros((clusters, len(names))) for source in text.sources}
-    for cut in slices(len(text.row_T), advance):
-        place = text.cluster_T[cut], flat_labels(text, cut)
-        count_NC += cluster_sums(text.count_T[cut], *place, **shape)
-        for name, total_NC in total.items():
-            total_NC += cluster_sums(text.cost[name][cut], *place, **shape)
+    names, (count_NC, *costs) = categories(text), joint_sums(text, [text.count_T, *text.cost.values()], advance)
+    total = dict(zip(text.cost, costs, strict=True))
     is_here_N = count_NC[:, 0] > 0
     return {
         source.name: Sums(
@@ -98,6 +91,19 @@ def sums(text: Aligned, advance: Advance = lambda rows: None) -> dict[str, Sums]
         )
         for source in text.sources
     }
+
+
+def joint_sums(text: Aligned, columns: Sequence[np.ndarray], advance: Advance) -> Float[np.ndarray, "K N C"]:
+    """The sums of several values of each row by cluster and category, in one pass."""
+    names, clusters = categories(text), len(text.baseline.tokens.groups)
+    total_NCK = np.zeros((clusters, len(names), len(columns)))
+    for cut in slices(len(text.row_T), advance):
+        value_TK = np.stack([column_T[cut].astype(np.float64) for column_T in columns], axis=1)
+        # rows of a piece come from few clusters
+        here, local_T = np.unique(text.cluster_T[cut], return_inverse=True)
+        shape = {"clusters": len(here), "categories": len(names)}
+        total_NCK[here] += joint_cluster_sums(value_TK, local_T, flat_labels(text, cut), **shape)
+    return np.moveaxis(total_NCK, -1, 0)
 
 
 def part(whole: Sums, family: str, *, first: int = 0) -> Sums:

@@ -10,6 +10,7 @@ from hybridlm.reports.blocks import words
 from hybridlm.reports.comparison import Comparison, Entry, Row
 from hybridlm.statistics.intervals import FEW
 
+_PLACE = ["model", "family", "label"]
 _LATEX = {
     "\\": r"\textbackslash{}",
     "–": "--",
@@ -22,8 +23,19 @@ _LATEX = {
 
 
 def csv(found: Comparison) -> str:
-    """All rows; equal comparisons give equal texts."""
-    return pd.DataFrame([dataclasses.asdict(row) for row in found.rows]).to_csv(index=False, float_format="%.10g")
+    """All rows, with the metrics of their labels beside them; equal comparisons give equal texts."""
+    rows = pd.DataFrame([dataclasses.asdict(row) for row in found.rows])
+    rows = rows.join(_metrics(found), on=_PLACE) if found.metrics else rows
+    return rows.to_csv(index=False, float_format="%.10g")
+
+
+def _metrics(found: Comparison) -> pd.DataFrame:
+    """By model, family and label, the columns `entropy_baseline`, `entropy_mean`, `entropy_gap`, and so on."""
+    cells = {}
+    for record in found.metrics:
+        cell = cells.setdefault(tuple(record[name] for name in _PLACE), {})
+        cell |= {f"{record['metric']}_{what}": record[what] for what in ("baseline", "mean", "gap", "low", "high")}
+    return pd.DataFrame(list(cells.values()), pd.MultiIndex.from_tuples(cells, names=_PLACE))
 
 
 def latex(found: Comparison) -> str:

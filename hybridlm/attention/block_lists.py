@@ -1,0 +1,71 @@
+"""Which blocks of a mask a kernel visits, row by row: first those without a hidden pair, then those it must mask.
+
+Made on the device from the classification of `masks.block_map`, once per batch, for all layers.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Int8
+
+from hybridlm.facts.tokens import TokenFacts, as_dict
+from hybridlm.masks.evaluate_blocks import FULL, PARTIAL
+from hybridlm.masks.expressions import Comparison, Constant, Fact, join
+from hybridlm.masks.mask import Mask
+
+_IS_THERE = "is there"
+"""A fact under a name no column has: 1 for a token of the row, 0 for what fills the row up to whole blocks."""
+
+
+class BlockLists(NamedTuple):
+    """The work of each row of blocks (queries, or keys once transposed).
+
+    Attributes:
+      order: rows by falling work, so that the longest start first.
+      full: how many blocks need no mask. total: how many are visited.
+      column: the blocks to visit, those without a mask first; beyond `total` the entries mean nothing.
+    """
+
+    order: Int[Array, "B R"]
+    full: Int[Array, "B R"]
+    total: Int[Array, "B R"]
+    column: Int[Array, "B R C"]
+
+
+def block_lists(classes: Int8[Array, "B R C"]) -> BlockLists:
+    """The lists of a classification."""
+    full = jnp.sum(classes == FULL, -1, dtype=jnp.int32)
+    total = full + jnp.sum(classes == PARTIAL, -1, dtype=jnp.int32)
+    # FULL, PARTIAL, EMPTY fall, and a stable sort keeps neighbours together
+    column = jnp.argsort(-classes, axis=-1, stable=True).astype(jnp.int32)
+    return BlockLists(jnp.argsort(-total, axis=-1).astype(jnp.int32), full, total, column)
+
+
+def transposed(classes: Int8[Array, "B R C"]) -> Int8[Array, "B C R"]:
+    """The same classes by column: which queries each block of keys is seen by."""
+    return jnp.swapaxes(classes, 1, 2)
+
+
+def fill(facts: TokenFacts, rows: int, block: int) -> TokenFacts:
+    """Facts of `rows` rows, filled up to a multiple of `block` with copies of the last token that are not valid."""
+    length = facts.shape[1]
+    pad = ((0, 0), (0, -length % block))
+    spread = jax.tree.map(lambda column: jnp.broadcast_to(column, (rows, length)), facts)
+    filled = jax.tree.map(lambda column: jnp.pad(column, pad, mode="edge"), spread)
+    there = jnp.pad(jnp.ones((rows, length), jnp.int32), pad)
+    return dataclasses.replace(filled, valid=filled.valid * there, extra={**filled.extra, _IS_THERE: there})
+
+
+def bounded(mask: Mask, facts: TokenFacts, block: int) -> Mask:
+    """The mask over keys that were filled up to a multiple of `block`, none of whose fillers is seen."""
+    if facts.shape[1] % block == 0:
+        return mask
+    return Mask(join("and", (mask.canonical, Comparison("==", Fact("k", _IS_THERE), Constant(1)))))
+
+
+def columns(facts: TokenFacts, names: tuple[str, ...]) -> tuple[Int[Array, "B T"], ...]:
+    """The facts a kernel reads, in order."""
+    known = as_dict(facts)
+    return tuple(known[name] for name in names)

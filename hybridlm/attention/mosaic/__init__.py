@@ -1,0 +1,54 @@
+"""Any mask on a Hopper GPU: block-sparse flash attention, forward and backward, written with Mosaic GPU.
+
+The mask's expression is traced into the kernels and read on tiles of facts; blocks without a visible pair are skipped,
+blocks without a hidden one are not masked. Facts are data: new documents or prefixes compile nothing.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hybridlm.attention.request import Request
+from hybridlm.facts.tokens import TokenFacts
+from hybridlm.masks.expressions import Opaque, Table, walk
+from hybridlm.masks.mask import Mask
+
+NAME = "mosaic"
+HEAD_WIDTHS = (64, 128)
+
+
+def refusal(request: Request) -> str | None:
+    """Why the kernels cannot run this request, or None where they can."""
+    if request.platform != "gpu":
+        return f"its kernels are for NVIDIA Hopper GPUs, and this is {request.platform}"
+    if request.compute_capability != "9.0":
+        return f"its kernels are for compute capability 9.0 (H100, H200), and this GPU has {request.compute_capability}"
+    if request.dtype != jnp.bfloat16:
+        return f"its kernels compute in bfloat16, not {request.dtype.name}"
+    if request.head_width not in HEAD_WIDTHS:
+        return f"head width {request.head_width} is not {' or '.join(map(str, HEAD_WIDTHS))}"
+    if any(isinstance(node, Table | Opaque) for node in walk(request.mask.canonical)):
+        return f"{request.mask!r} holds a dense array or function, which no kernel reads"
+    return None
+
+
+def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Any:
+    """The facts and the blocks to visit, on the device, once for all layers."""
+    from hybridlm.attention.mosaic import call  # takes a second, which only those who run it pay
+
+    return call.prepare(mask, q_facts, k_facts)
+
+
+def attend(
+    prepared: Any,
+    q_BTHK: Float[Array, "B T H K"],
+    k_BSJK: Float[Array, "B S J K"],
+    v_BSJK: Float[Array, "B S J K"],
+    scale: float,
+) -> Float[Array, "B T H K"]:
+    """As `dense.attend`, fused."""
+    from hybridlm.attention.mosaic import call
+
+    out, _ = call.attend(prepared, q_BTHK, k_BSJK, v_BSJK, scale)
+    return out

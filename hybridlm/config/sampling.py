@@ -1,0 +1,89 @@
+"""How text is drawn from a model, as data."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from hybridlm.config.errors import require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How a token is chosen from a prediction.
+
+    Attributes:
+      temperature: logits are divided by it; 0 takes the likeliest id.
+      top_k: only so many of the likeliest ids; 0 keeps all.
+      top_p: only the fewest of the likeliest ids that hold this much probability together, the one that reaches it
+        included (Holtzman et al. 2020, 1904.09751); 1 keeps all.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self):
+        require(
+            0 <= self.temperature < float("inf"),
+            f"temperature={self.temperature} must not be negative; 0 takes the likeliest token, 1 samples as trained.",
+        )
+        require(self.top_k >= 0, f"top_k={self.top_k} counts ids that may be drawn; 0 keeps all.")
+        require(
+            0 < self.top_p <= 1,
+            f"top_p={self.top_p} is a share of probability in (0, 1]; 1 keeps all ids.",
+        )
+
+
+GREEDY = Choice(temperature=0.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """What is written, and how.
+
+    Attributes:
+      sampler: a name of `hybridlm.sampling.samplers.SAMPLERS`.
+      tokens: how many new ones at most. num: texts per prompt. seed: of the noise.
+      choice: how a token is chosen from a prediction. stop: strings before which a text ends.
+      chunk: tokens of a row written on the device before the host looks at them.
+      block_size: tokens per block of "block_diffusion" and per draft of "speculative"; 0 is that of training.
+      steps: passes of a diffusion sampler over what it writes at once; None is one per token.
+      order: of the tokens that a diffusion sampler writes, a name of `hybridlm.sampling.order.ORDERS`, or "time" for
+        the reverse process on a grid of times.
+      threshold, bound: where orders "confidence" and "entropy" write more at once (`hybridlm.sampling.masked.Ordered`).
+      remask: share of what the schedule allows that order "time" masks again; 0 is never.
+      record: whether a diffusion sampler keeps its steps, to be looked at.
+    """
+
+    sampler: str = "autoregressive"
+    tokens: int = 128
+    num: int = 1
+    seed: int = 0
+    choice: Choice = Choice()
+    stop: tuple[str, ...] = ()
+    chunk: int = 32
+    block_size: int = 0
+    steps: int | None = None
+    order: str = "random"
+    threshold: float = 0.0
+    bound: float = 0.0
+    remask: float = 0.0
+    record: bool = False
+
+    def __post_init__(self):
+        for field in ("tokens", "num", "chunk"):
+            value = getattr(self, field)
+            require(value >= 1, f"{field}={value} must be at least 1.")
+        require(self.block_size >= 0, f"block_size={self.block_size} must be at least 1; 0 is that of training.")
+        require(
+            self.steps is None or self.steps >= 1,
+            f"steps={self.steps} must be at least 1; as many as there are tokens to write is exact, fewer are faster.",
+        )
+        require(all(self.stop), "an empty stop string would end every text before it begins; leave it out.")
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuses to begin from nothing."""
+    require(
+        len(prompts) > 0 and all(prompts),
+        "--prompt is empty, but a model continues a text; give it the beginning of one.",
+    )

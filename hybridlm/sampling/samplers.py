@@ -1,0 +1,196 @@
+"""Every sampler by name: what a model must have been trained for, and how to make it write."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+
+from hybridlm import masks
+from hybridlm.config.errors import nearest, require
+from hybridlm.config.objective import Objective
+from hybridlm.config.sampling import SamplingConfig
+from hybridlm.masks import Mask
+from hybridlm.sampling import autoregressive, denoisers, speculative
+from hybridlm.sampling.blocks import Sizes
+from hybridlm.sampling.drafts import BlockDraft
+from hybridlm.sampling.streaming import Writer
+
+DRAFT = 8
+"""Tokens per draft where training knew no blocks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a sampler needs to know of a model beside its network.
+
+    Attributes:
+      objectives: what it was trained to predict, by name. mask: its own mask, joined with what is shown, or None.
+      mask_id: of the mask token. eos: of the token that ends a text, `NO_EOS` for none.
+      size: of the vocabulary. never: ids that are never written.
+    """
+
+    objectives: Mapping[str, Objective]
+    mask: Mask | None = None
+    mask_id: int
+    eos: int
+    size: int = 0
+    never: tuple[int, ...] = ()
+
+    def joined(self, mask: Mask) -> Mask:
+        """A mask within a document, with the model's own."""
+        mask = mask & masks.same_segment() & masks.valid()
+        return mask if self.mask is None else mask & self.mask
+
+    def knows(self, *kinds: Callable[[Objective], bool]) -> bool:
+        """Whether there is an objective of every kind."""
+        return all(any(map(kind, self.objectives.values())) for kind in kinds)
+
+    def first(self, kind: Callable[[Objective], bool]) -> Objective:
+        """The first objective of a kind."""
+        return next(filter(kind, self.objectives.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """Attributes:
+    needs: what a model must have learned, to end the sentence "it needs a model trained ...".
+    fits: whether it has. build: the sampler, as a writer. records: whether that can keep its steps.
+    """
+
+    needs: str
+    fits: Callable[[Trained], bool]
+    build: Callable[[SamplingConfig, Trained], Writer]
+    records: bool = False
+
+
+def named(name: str) -> Kind:
+    """The sampler of this name."""
+    require(name in SAMPLERS, f"there is no sampler {name!r}{nearest(name, SAMPLERS)}")
+    return SAMPLERS[name]
+
+
+def make(config: SamplingConfig, trained: Trained) -> Writer:
+    """The sampler asked for; refused where the model has not learned what it needs."""
+    kind = named(config.sampler)
+    fitting = [name for name, other in SAMPLERS.items() if other.fits(trained)]
+    require(
+        kind.fits(trained),
+        f"sampler {config.sampler!r} needs a model trained {kind.needs}, but this one was trained on "
+        f"{', '.join(map(_described, trained.objectives.values()))}. "
+        + (f"Samplers for it: {', '.join(fitting)}." if fitting else "No sampler fits it."),
+    )
+    require(
+        kind.records or not config.record,
+        f"sampler {config.sampler!r} writes no token twice, so there are no steps to look at; a picture is made of "
+        f"{', '.join(name for name, other in SAMPLERS.items() if other.records)}.",
+    )
+    return kind.build(config, trained)
+
+
+def block_size(config: SamplingConfig, trained: Trained) -> int:
+    """The block size of training, which nobody may contradict; 0 where it knew no blocks."""
+    sizes = sorted({objective.block_size for objective in trained.objectives.values() if objective.block_size})
+    require(
+        config.block_size in (0, *sizes) or not sizes,
+        f"block_size={config.block_size} is not that of training, {' or '.join(map(str, sizes))}: the network has only "
+        "seen noise in blocks of that size. Leave it out.",
+    )
+    return config.block_size or (sizes[0] if sizes else 0)
+
+
+def is_next_token(objective: Objective) -> bool:
+    """Does it predict each token from clean ones before it, or does a clean stream beside its noise?"""
+    is_plain = objective.corruption == "none" and objective.layout in ("causal", "prefix")
+    return is_plain or objective.clean_weight > 0
+
+
+def is_denoising(objective: Objective) -> bool:
+    """Does it predict masked tokens at their own places?"""
+    return objective.corruption in ("absorbing", "all") and objective.predicts == "same"
+
+
+def _next_token_mask(trained: Trained) -> Mask:
+    """What a next token was predicted from: the text to its left, of a prompt perhaps the whole."""
+    learned = [objective for objective in trained.objectives.values() if is_next_token(objective)]
+    learned = sorted(learned, key=lambda objective: objective.layout == "prefix")[0]
+    mask = masks.causal() | masks.prefix() if learned.layout == "prefix" else masks.causal()
+    return trained.joined(mask & masks.window(*learned.window) if learned.window else mask)
+
+
+def _autoregressive(config: SamplingConfig, trained: Trained) -> Writer:
+    mask, chunks = _next_token_mask(trained), -(-config.tokens // config.chunk)
+    steps = -(-config.tokens // chunks)
+    start = functools.partial(autoregressive.start, tokens=config.tokens, mask=mask)
+    about = {"mask": mask, "choice": config.choice, "eos": trained.eos, "steps": steps}
+    return Writer(start, functools.partial(autoregressive.advance, **about))
+
+
+def _speculative(config: SamplingConfig, trained: Trained) -> Writer:
+    mask, size = _next_token_mask(trained), block_size(config, trained) or DRAFT
+    two_streams = trained.joined(masks.block_diffusion())
+    draft = BlockDraft(block_size=size, mask_id=trained.mask_id, mask=two_streams, choice=config.choice)
+    start = functools.partial(speculative.start, tokens=config.tokens, room=size + 1, mask=mask)
+    about = {"draft": draft, "mask": mask, "choice": config.choice, "eos": trained.eos}
+    drafts = max(config.chunk // (size + 1), 1)
+    return Writer(start, functools.partial(speculative.advance, **about, drafts=drafts))
+
+
+def is_denoising_texts(corruption: str) -> Callable[[Objective], bool]:
+    """Does an objective predict tokens of whole texts that were masked, or made uniform noise?"""
+    return lambda objective: objective.layout == "bidirectional" and objective.corruption == corruption
+
+
+def is_denoising_blocks(objective: Objective) -> bool:
+    """Does it predict masked tokens of a block from the clean ones before it?"""
+    return is_denoising(objective) and objective.layout == "blocks"
+
+
+def _denoising_texts(corruption: str, config: SamplingConfig, trained: Trained) -> Writer:
+    learned = trained.first(is_denoising_texts(corruption))
+    sampler = denoisers.denoiser(config, learned, config.tokens, size=trained.size, never=trained.never)
+    mask = masks.bidirectional() & masks.window(*learned.window) if learned.window else masks.bidirectional()
+    about = {"mask": trained.joined(mask), "mask_id": trained.mask_id, "eos": trained.eos}
+    return denoisers.whole(sampler, config, predicts=learned.predicts, **about)
+
+
+def _denoising_blocks(config: SamplingConfig, trained: Trained) -> Writer:
+    learned, size = trained.first(is_denoising_blocks), block_size(config, trained)
+    sampler = denoisers.denoiser(config, learned, size)
+    about = {"mask": trained.joined(masks.block_diffusion()), "mask_id": trained.mask_id, "eos": trained.eos}
+    return denoisers.in_blocks(sampler, config, sizes=Sizes(size, 1 if learned.clean_causal else size), **about)
+
+
+def _described(objective: Objective) -> str:
+    return f"layout={objective.layout!r} with corruption={objective.corruption!r}"
+
+
+SAMPLERS: dict[str, Kind] = {
+    "autoregressive": Kind(
+        needs="to predict the next token",
+        fits=lambda trained: trained.knows(is_next_token),
+        build=_autoregressive,
+    ),
+    "speculative": Kind(
+        needs="to predict the next token and to denoise masked ones",
+        fits=lambda trained: trained.knows(is_next_token, is_denoising),
+        build=_speculative,
+    ),
+    "masked_diffusion": Kind(
+        needs="to denoise masked tokens of whole texts",
+        fits=lambda trained: trained.knows(is_denoising_texts("absorbing")),
+        build=functools.partial(_denoising_texts, "absorbing"),
+        records=True,
+    ),
+    "uniform_diffusion": Kind(
+        needs="to denoise whole texts of uniform noise",
+        fits=lambda trained: trained.knows(is_denoising_texts("uniform")),
+        build=functools.partial(_denoising_texts, "uniform"),
+        records=True,
+    ),
+    "block_diffusion": Kind(
+        needs="to denoise masked tokens block by block",
+        fits=lambda trained: trained.knows(is_denoising_blocks),
+        build=_denoising_blocks,
+        records=True,
+    ),
+}
+"""By the name that `--sampler` takes."""

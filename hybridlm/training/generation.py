@@ -1,0 +1,143 @@
+"""`generate`: a checkpoint, or a published model, continues prompts; texts are printed as they are written."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+from etils import epath
+
+from hybridlm.config.errors import require
+from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.sampling import SamplingConfig, check_prompts
+from hybridlm.reports import denoising
+from hybridlm.sampling import samplers, streaming
+from hybridlm.sampling.network import Network
+from hybridlm.sampling.samplers import Trained
+from hybridlm.sampling.stopping import Reader
+from hybridlm.sampling.trace import Trace
+from hybridlm.training import networks
+from hybridlm.training.opened import Opened, open_model
+
+RULE = "-" * 8
+"""Before each text, where there are several."""
+
+
+Heard = Callable[[int, str], None]
+"""heard(number of the text, its next piece): told every piece as soon as it is certain."""
+
+
+def _print_at_once(number: int, piece: str) -> None:
+    print(piece, end="", flush=True)
+
+
+def _nobody(number: int, piece: str) -> None:
+    """Listens to nothing."""
+
+
+@dataclasses.dataclass
+class Text:
+    """One text as it comes. Attributes: prompt; reader: of new ids; ids: all new ones heard; written: what they say."""
+
+    prompt: str
+    reader: Reader
+    ids: list[int] = dataclasses.field(default_factory=list)
+    written: str = ""
+
+    def hear(self, ids: Sequence[int]) -> str:
+        """The piece of text that new ids make certain; after a stop string there is none."""
+        self.ids += [] if self.reader.has_stopped else ids
+        return self._kept(self.reader.read(ids))
+
+    def end(self) -> str:
+        """The last piece."""
+        return self._kept(self.reader.close())
+
+    def _kept(self, piece: str) -> str:
+        self.written += piece
+        return piece
+
+
+def generate(
+    model: epath.PathLike,
+    prompts: Sequence[str],
+    config: SamplingConfig,
+    *,
+    step: int = -1,
+    picture: str = "",
+    overrides: Mapping[str, str],
+) -> ExitCode:
+    """Prints the prompts with what a model writes after each: a single text while it is written, several at the end.
+
+    With `picture`, the path of an HTML file, the steps of a diffusion sampler are written there.
+    """
+    check_prompts(prompts)
+    samplers.named(config.sampler)
+    config = dataclasses.replace(config, record=bool(picture))
+    opened = open_model(model, step=step, overrides=overrides)
+    is_single = len(prompts) * config.num == 1
+    if is_single:
+        print(prompts[0], end="", flush=True)
+    begin = time.perf_counter()
+    texts, trace = write(opened, prompts, config, heard=_print_at_once if is_single else _nobody)
+    seconds, count = time.perf_counter() - begin, sum(len(text.ids) for text in texts)
+    for number, text in enumerate(texts, 1):
+        print("" if is_single else f"{RULE} {number}\n{text.prompt}{text.written}")
+    print(f"{count} tokens in {seconds:.1f} s, compiling included", file=sys.stderr)
+    if picture:
+        denoising.write(trace, opened.tokenizer.token_bytes, picture, facts={"model": model, "sampler": config.sampler})
+    return ExitCode.DONE
+
+
+def write(
+    opened: Opened, prompts: Sequence[str], config: SamplingConfig, *, heard: Heard = _nobody
+) -> tuple[list[Text], Trace | None]:
+    """`config.num` texts per prompt, those of the first prompt first, and the sampler's steps where it keeps them."""
+    check_prompts(prompts)
+    tokenizer = opened.tokenizer
+    texts = [Text(prompt, Reader(tokenizer.to_bytes, config.stop)) for prompt in prompts for _ in range(config.num)]
+    encoded = tokenizer.encode_batch([text.prompt for text in texts])
+    ids = [[tokenizer.bos, *row.tolist()] for row in encoded]
+    _check_lengths(ids, config.tokens, opened.experiment.data.row_length)
+    writer = samplers.make(config, trained(opened))
+
+    def listen(new: list[list[int]]) -> list[bool]:
+        for number, (text, more) in enumerate(zip(texts, new, strict=True)):
+            heard(number, text.hear(more))
+        return [text.reader.has_stopped for text in texts]
+
+    state = streaming.write(writer, network(opened), ids, streaming.row_keys(config.seed, len(ids)), listen)
+    for number, text in enumerate(texts):
+        heard(number, text.end())
+    return texts, writer.trace(state)
+
+
+def network(opened: Opened) -> Network:
+    """The network on one device, its layers unrolled; ids that the tokenizer lacks are never written."""
+    task = opened.task
+    config = dataclasses.replace(task.model, loop="unroll", remat="none")
+    holes = range(opened.tokenizer.vocab_size, task.vocab_size)
+    params = jax.device_put(opened.params, jax.devices()[0])
+    return networks.of_decoder(config, task.vocab_size, params, never_ids=sorted({*task.ids.never, *holes}))
+
+
+def trained(opened: Opened) -> Trained:
+    """What a sampler asks of the model."""
+    experiment, ids = opened.experiment, opened.task.ids
+    about = {"mask_id": ids.mask, "eos": opened.tokenizer.eos, "size": ids.size, "never": ids.never}
+    return Trained(objectives=experiment.objectives, mask=experiment.mask, **about)
+
+
+def _check_lengths(ids: Sequence[Sequence[int]], tokens: int, context: int) -> None:
+    longest = max(map(len, ids))
+    require(
+        longest < context,
+        f"--prompt has {longest} tokens, BOS among them, which leaves no room in the {context} that the model was made "
+        "for; shorten it.",
+    )
+    require(
+        longest + tokens <= context,
+        f"--prompt has {longest} tokens, BOS among them, and --tokens={tokens} more pass the {context} that the model "
+        f"was made for; ask for --tokens={context - longest} at most, or shorten the prompt.",
+    )

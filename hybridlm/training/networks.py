@@ -1,0 +1,47 @@
+"""Our decoder as samplers want it: nothing is done per token that could be done once."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, Int
+
+from hybridlm.config.model import ModelConfig
+from hybridlm.models import decoder
+from hybridlm.sampling.network import Network, stacked, unstacked
+
+ROUNDED = ("tokens", "kernel", "qkv", "out", "up", "down", "dense")
+"""Names of the matrices that products read in the network's own dtype; norms stay in float32."""
+
+
+def of_decoder(
+    config: ModelConfig, vocab_size: int, params: Mapping[str, Any], never_ids: Sequence[int] = ()
+) -> Network:
+    """The decoder, with matrices rounded to its dtype once instead of at every token.
+
+    An unrolled decoder holds every layer's parameters in arrays of their own, so that no token pays for slicing them.
+    """
+    rounded = jax.tree.map_with_path(functools.partial(_rounded, config.dtype), dict(params))
+    if config.loop == "unroll":
+        rounded["layers"] = unstacked(rounded["layers"])
+    return Network(rounded, *_functions(config, vocab_size, tuple(never_ids)))
+
+
+@functools.cache
+def _functions(config: ModelConfig, vocab_size: int, never_ids: tuple[int, ...]) -> tuple[Callable, Callable]:
+    """The same two functions for equal arguments, so that equal networks share what is compiled."""
+    head = functools.partial(decoder.head, config=config, vocab_size=vocab_size, never_ids=never_ids)
+    return functools.partial(_apply, config, vocab_size), head
+
+
+def _rounded(dtype: str, path: tuple, leaf: Array) -> Array:
+    return leaf.astype(dtype) if path[-1].key in ROUNDED else leaf
+
+
+def _apply(
+    config: ModelConfig, vocab_size: int, params: Mapping[str, Any], tokens_BT: Int[Array, "B T"], *rest, **given
+) -> tuple[Float[Array, "B T D"], Any]:
+    if isinstance(params["layers"], tuple):
+        params = {**params, "layers": stacked(params["layers"])}
+    return decoder.apply(config, vocab_size, params, tokens_BT, *rest, **given)

@@ -1,0 +1,113 @@
+"""A sampler is refused, in a sentence, where the model has not learned what it needs."""
+
+import dataclasses
+
+import pytest
+
+from hybridlm import masks
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, masked_lm, prefix_lm
+from hybridlm.config.sampling import SamplingConfig, check_prompts
+from hybridlm.sampling import samplers
+from hybridlm.sampling.samplers import Trained
+
+
+def trained(*objectives, mask=None):
+    named = {str(number): objective for number, objective in enumerate(objectives)}
+    return Trained(objectives=named, mask=mask, mask_id=3, eos=2)
+
+
+def make(sampler, *objectives, **values):
+    return samplers.make(SamplingConfig(sampler=sampler, **values), trained(*objectives))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "objectives", "values", "message"),
+    [
+        (
+            "autoregresive",
+            [autoregressive()],
+            {},
+            "there is no sampler 'autoregresive'; did you mean 'autoregressive'?",
+        ),
+        (
+            "autoregressive",
+            [masked_lm()],
+            {},
+            "sampler 'autoregressive' needs a model trained to predict the next token, but this one was trained on "
+            "layout='bidirectional' with corruption='masked_lm'. No sampler fits it.",
+        ),
+        (
+            "speculative",
+            [autoregressive()],
+            {},
+            "sampler 'speculative' needs a model trained to predict the next token and to denoise masked ones, but "
+            "this one was trained on layout='causal' with corruption='none'. Samplers for it: autoregressive",
+        ),
+        (
+            "speculative",
+            [autoregressive(), block_diffusion(16)],
+            {"block_size": 8},
+            "block_size=8 is not that of training, 16: the network has only seen noise in blocks of that size. Leave "
+            "it out.",
+        ),
+    ],
+)
+def test_refusals(sampler, objectives, values, message):
+    with pytest.raises(ConfigError) as error:
+        make(sampler, *objectives, **values)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tokens": 0}, "tokens=0 must be at least 1."),
+        ({"num": 0}, "num=0 must be at least 1."),
+        ({"steps": 0}, "steps=0 must be at least 1; as many as there are tokens to write is exact"),
+        ({"block_size": -2}, "block_size=-2 must be at least 1; 0 is that of training."),
+        ({"stop": ("\n", "")}, "an empty stop string would end every text before it begins; leave it out."),
+    ],
+)
+def test_impossible_configs_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        SamplingConfig(**values)
+
+
+@pytest.mark.parametrize("prompts", [[], [""], ["a", ""]])
+def test_nothing_cannot_be_continued(prompts):
+    with pytest.raises(ConfigError, match="--prompt is empty, but a model continues a text"):
+        check_prompts(prompts)
+
+
+def mask_of(*objectives, mask=None):
+    return samplers.make(SamplingConfig(), trained(*objectives, mask=mask)).start.keywords["mask"]
+
+
+def test_a_next_token_sees_what_it_saw_in_training():
+    document = masks.same_segment() & masks.valid()
+    assert mask_of(autoregressive()) == mask_of(prefix_lm(), autoregressive()) == masks.causal() & document
+    assert mask_of(prefix_lm()) == (masks.causal() | masks.prefix()) & document
+    own = masks.custom(lambda q, k: k.position > 0)
+    assert mask_of(autoregressive(), mask=own) == masks.causal() & document & own
+    near = dataclasses.replace(autoregressive(), window=(7, 0))
+    assert mask_of(near) == masks.causal() & masks.window(7) & document
+
+
+@pytest.mark.parametrize(
+    ("objectives", "asked", "size"),
+    [
+        ([autoregressive(), block_diffusion(16)], 0, 16),
+        ([autoregressive(), block_diffusion(4), block_diffusion(16)], 16, 16),
+        ([autoregressive(), masked_diffusion()], 0, samplers.DRAFT),
+        ([autoregressive(), masked_diffusion()], 5, 5),
+    ],
+)
+def test_drafts_have_the_block_size_of_training(objectives, asked, size):
+    writer = make("speculative", *objectives, block_size=asked)
+    assert writer.advance.keywords["draft"].block_size == size
+
+
+def test_chunks_divide_the_text_evenly():
+    writer = make("autoregressive", autoregressive(), tokens=100, chunk=32)
+    assert writer.advance.keywords["steps"] == 25

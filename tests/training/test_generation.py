@@ -1,0 +1,49 @@
+"""A trained mixture continues a prompt by every sampler it was trained for."""
+
+import pytest
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.sampling import GREEDY, SamplingConfig
+from hybridlm.sampling.samplers import SAMPLERS
+from hybridlm.training import generation
+from hybridlm.training.opened import open_model
+
+pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("small_and_plain")]
+
+PROMPTS = ["the small dog", "a river"]
+
+
+@pytest.fixture(scope="module")
+def opened(trained):
+    return open_model(trained, overrides={})
+
+
+def write(opened, sampler, **values):
+    config = SamplingConfig(sampler=sampler, tokens=8, choice=GREEDY, **values)
+    return generation.write(opened, PROMPTS, config)
+
+
+@pytest.mark.parametrize("sampler", ["speculative", "masked_diffusion", "block_diffusion"])
+def test_every_sampler_writes_what_was_asked_for(opened, sampler):
+    texts, _ = write(opened, sampler)
+    assert [text.prompt for text in texts] == PROMPTS
+    special = {opened.tokenizer.pad, opened.tokenizer.bos, opened.tokenizer.mask}
+    for text in texts:
+        assert len(text.ids) == 8 or text.ids[-1] == opened.tokenizer.eos
+        assert not special & set(text.ids) and text.written == opened.tokenizer.decode(text.ids)
+    if sampler == "speculative":  # verified by the next-token side, so the same text
+        assert [text.ids for text in texts] == [text.ids for text in write(opened, "autoregressive")[0]]
+
+
+def test_a_picture_is_made_of_the_steps_alone(opened):
+    _, trace = write(opened, "masked_diffusion", steps=4, record=True)
+    assert int(trace.count) == 5
+    with pytest.raises(ConfigError, match="sampler 'autoregressive' writes no token twice, so there are no steps"):
+        write(opened, "autoregressive", record=True)
+
+
+def test_a_sampler_the_mixture_has_not_learned_is_refused(opened):
+    missing = set(SAMPLERS) - {"autoregressive", "speculative", "masked_diffusion", "block_diffusion"}
+    for name in missing:
+        with pytest.raises(ConfigError, match=f"sampler '{name}' needs a model trained"):
+            write(opened, name)
