@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+from hybridlm.config import trained
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.evaluation import EvaluationConfig
@@ -57,6 +58,8 @@ class Experiment:
             self.evaluation.split != "test" or any(self.data.held_out(source)[1] for source in self.data.named_sources),
             "evaluation.split='test' needs a test split; data.test=0 makes none.",
         )
+        for name, reading in self.evaluation.readings.items():
+            trained.check(f"evaluation.readings.{name}", reading, self.objectives)
         mixed = len(self.objectives) > 1 and any(part.across_documents for part in self.objectives.values())
         require(not mixed, "objective.across_documents works for a single objective; a mixture isolates documents.")
 

@@ -19,7 +19,7 @@ ALL = "all"
 
 ALL_TARGETS = "all scored tokens"
 
-DETAILS = ("entropy", "accuracy", "top_5", "brier", "confidence", "reciprocal_rank", "gate")
+DETAILS = ("entropy", "accuracy", "top_5", "brier", "confidence", "reciprocal_rank", "gate", "share")
 """Means of what else one prediction per token tells."""
 
 KINDS = {
@@ -76,6 +76,7 @@ class Row:
       brier: Σ_v (p_v − [v is the token])². confidence: probability of the likeliest. reciprocal_rank: of the token.
       gate: nats for the label alone, −log p(label); mean − gate are for the token among those of the label. Only in
         families that read the token alone.
+      share: of the first of two predictions in what joins them; only of such columns.
       mass: probability of the label, averaged over all tokens of the column, whatever their own label; in the same
         families. mass_excess: mass − the label's share of the tokens, 0 where the reading is calibrated.
       intervals: of these means, by name, as that of `mean`; none where there is but one group.
@@ -97,6 +98,7 @@ class Row:
     confidence: float | None = None
     reciprocal_rank: float | None = None
     gate: float | None = None
+    share: float | None = None
     mass: float | None = None
     mass_excess: float | None = None
     intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)

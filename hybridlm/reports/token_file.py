@@ -40,6 +40,7 @@ VALUES = {
     "rank": pa.int32(),
     "margin": pa.float32(),
     "brier": pa.float32(),
+    "gate": pa.float32(),
 }
 """Of a reading, as `score/<reading>` and so on; only `score` is required. Null is a token that was not scored."""
 

@@ -36,7 +36,8 @@ def table(header: Header, columns: Mapping[str, Any]) -> pa.Table:
 def _column(header: Header, field: pa.Field, values: Any) -> pa.Array:
     if field.type == token_file.LABEL and np.issubdtype(np.asarray(values).dtype, np.integer):
         labels = list(header.families[field.name.rpartition("/")[2]].labels)
-        return pa.DictionaryArray.from_arrays(pa.array(np.asarray(values), pa.int8()), labels)
+        codes = pa.array(np.asarray(values), pa.int8(), mask=np.ma.getmaskarray(values))
+        return pa.DictionaryArray.from_arrays(codes, labels)
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if isinstance(values, pa.DictionaryArray):
         return values.cast(field.type)

@@ -23,6 +23,7 @@ class Column:
       part: its name, what its values mean, and what a prediction saw. samples: Monte-Carlo samples, 0 where exact.
       targets: which tokens it scores. reading: the reading it comes from. within: another whose targets it keeps to.
       is_detailed: does one prediction stand behind each value, whose entropy, rank and confidence can be told?
+      is_combined: does it join two readings?
     """
 
     part: Part
@@ -31,6 +32,7 @@ class Column:
     reading: str
     within: str = ""
     is_detailed: bool = True
+    is_combined: bool = False
 
 
 def columns(
@@ -55,7 +57,7 @@ def columns(
     for name, combination in (combinations or {}).items():
         targets = {_targets(expert, readings[expert])[1] for expert in combination.experts} - {ALL_TARGETS}
         part = combined.part(name, combination, readings)
-        found.append(Column(part, 0, " and ".join(sorted(targets)) or ALL_TARGETS, name))
+        found.append(Column(part, 0, " and ".join(sorted(targets)) or ALL_TARGETS, name, is_combined=True))
     found.append(Column(_unigram_part(UNIGRAM), 0, ALL_TARGETS, UNIGRAM, is_detailed=False))
     return tuple(column for column in found if has_baseline or column.reading != UNIGRAM)
 

@@ -26,7 +26,9 @@ from hybridlm.training.windows import SLOT, slots
 PLACES = ("document", "group", "language", "tokens", "positions", SLOT)
 """Columns of a batch that say where a token stands; they go beside its values."""
 TOLD = {"entropy": "entropy", "confidence": "confidence", "accuracy": "correct", "rank": "rank"}
-TOLD |= {"margin": "margin", "brier": "brier"}
+TOLD |= {"margin": "margin", "brier": "brier", "likeliest": "likeliest"}
+SHARE = "gate"
+"""What the share of the first of two experts is called there."""
 """The details that are kept of each token, and what they are called there."""
 ERROR = "standard_error"
 """What the Monte-Carlo error of a token's value is called there."""
@@ -126,6 +128,7 @@ def _tokens(task: Task, found, batch, labels_MBT, values: Mapping[str, Values], 
         if column.samples:
             tokens[f"{ERROR}/{column.part.name}"] = of_text(value.error_BT)
         if column.is_detailed and not column.within:
+            told = TOLD | ({"share": SHARE} if column.is_combined else {})
             named = zip(DETAILS, value.details_KBT, strict=True)
-            tokens |= {f"{TOLD[name]}/{column.part.name}": of_text(x_BT) for name, x_BT in named if name in TOLD}
+            tokens |= {f"{told[name]}/{column.part.name}": of_text(x_BT) for name, x_BT in named if name in told}
     return tokens

@@ -37,8 +37,10 @@ from hybridlm.training.task import Task
 
 SCORED = "scored"
 """A column of rows that overlap: 1 for the tokens that count, 0 for those that are there as context alone."""
-DETAILS = ("entropy", "brier", "confidence", "accuracy", "top_5", "reciprocal_rank", "rank", "margin")
-"""What an exact reading says of a token beside its NLL."""
+SUMMED = ("entropy", "brier", "confidence", "accuracy", "top_5", "reciprocal_rank", "share")
+DETAILS = (*SUMMED, "rank", "margin", "likeliest")
+"""What one prediction says of a token beside its NLL, first what has a mean. The share is that of the first expert of a
+combination, else 1; the likeliest is an id."""
 
 
 @no_type_check  # trees of its shapes and shardings exist too
@@ -193,7 +195,9 @@ def _told(network: Network, found: Prediction, text: Text, layout: Layout, neede
 
 def of_scores(scores: TokenScores, is_counted_BT: Bool[Array, "B T"]) -> Values:
     """The values of a reading from the scores of its tokens."""
-    details = jnp.stack([*metrics(scores)[1:], scores.rank.astype(jnp.float32), scores.margin])
+    share = getattr(scores, "share", jnp.ones_like(scores.nll))
+    whole = (scores.rank.astype(jnp.float32), scores.margin, scores.top_id.astype(jnp.float32))
+    details = jnp.stack([*metrics(scores)[1:], share, *whole])
     return _values(
         scores.nll,
         is_counted_BT,

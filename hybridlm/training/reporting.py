@@ -75,6 +75,7 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
         tokenizer=facts.tokenizer.sha256,
         checkpoint=facts.fingerprints.get("weights", f"{facts.experiment.name}, step {facts.step}"),
         run={"name": facts.experiment.name, "step": facts.step, "split": facts.split},
+        shown=facts.experiment.evaluation.families,
     )
     shown = of_families(scores, facts.experiment.evaluation.families)
     html.write(
@@ -116,6 +117,11 @@ def _run(facts: Facts, found: Evaluation) -> dict[str, Any]:
         "data": facts.fingerprints.get("data", "")[:16],
         "weights": facts.fingerprints.get("weights", "")[:16],
         "values": fingerprint(found),
+        "residual": {
+            column.part.name: totals.residual
+            for column, totals in zip(found.columns, found.totals, strict=True)
+            if not column.within
+        },
         "request": request(facts),
         "labels": describe(facts.task.tables)["fingerprint"],
         "hybridlm": hybridlm.__version__,

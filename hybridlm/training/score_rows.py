@@ -10,7 +10,8 @@ from hybridlm.reports.scores import Column, Row
 from hybridlm.statistics.class_mass import class_mass
 from hybridlm.statistics.intervals import linearised, means
 from hybridlm.training import columns as readings
-from hybridlm.training.totals import SUMMED, Totals
+from hybridlm.training.readings import SUMMED
+from hybridlm.training.totals import Totals
 
 
 def column(facts: readings.Column, totals: Totals) -> Column:
@@ -38,7 +39,7 @@ def rows(
     tokens_NC = totals.tokens_NC[is_here_N]
     how = {"seed": config.seed, "draws": config.draws}
     found = means(totals.nats_NC[is_here_N], tokens_NC, **how, monte_carlo_error_C=error_C)
-    details = {name: linearised(total_NC[is_here_N], tokens_NC) for name, total_NC in _details(totals).items()}
+    details = {name: linearised(total_NC[is_here_N], tokens_NC) for name, total_NC in _details(column, totals).items()}
     mass_NC, mass_C = totals.mass_NC[is_here_N], np.full(len(labels), np.nan)
     if np.isfinite(mass_NC).any():
         mass = class_mass(mass_NC, tokens_NC, tokens_NC[:, 0], **how)
@@ -63,11 +64,12 @@ def rows(
             )
 
 
-def _details(totals: Totals) -> dict[str, np.ndarray]:
+def _details(column: readings.Column, totals: Totals) -> dict[str, np.ndarray]:
     """Sums by group and label of what else a detailed column says; NaN where a label has no gate."""
     if not len(totals.details_KNC):
         return {}
-    return dict(zip(SUMMED, totals.details_KNC, strict=True)) | {"gate": totals.gate_NC}
+    found = dict(zip(SUMMED, totals.details_KNC, strict=True)) | {"gate": totals.gate_NC}
+    return found if column.is_combined else {name: total for name, total in found.items() if name != "share"}
 
 
 def _number(end: float, groups: int) -> float | None:

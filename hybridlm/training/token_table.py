@@ -17,9 +17,11 @@ from hybridlm.data.rows import Rows
 from hybridlm.reports import token_rows, token_writer
 from hybridlm.reports.token_file import Family, Header, Reading
 from hybridlm.training.columns import Column
-from hybridlm.training.evaluation import ERROR, TOLD, Evaluation
+from hybridlm.training.evaluation import ERROR, SHARE, TOLD, Evaluation
 from hybridlm.training.task import Task
 from hybridlm.training.windows import SLOT, documents
+
+LIKELIEST = TOLD["likeliest"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,9 @@ def write(
     tokenizer: str,
     checkpoint: str,
     run: Mapping[str, Any],
+    shown: Sequence[str] = (),
 ) -> None:
-    """Writes the file, a row group for every batch."""
+    """Writes the file, a row group for every batch. `shown` families also get the label of the likeliest token."""
     wanted = functools.reduce(np.union1d, (batch["document"] for batch in found.tokens), np.zeros(0, np.int64))
     where, names = places(rows, token_bytes, wanted), rows.called()
     header = Header(
@@ -73,14 +76,16 @@ def write(
     rank_V = 1 + np.argsort(np.argsort(task.unigram_V, kind="stable"))
     with token_writer.TokenWriter(path, header) as writer:
         for batch in found.tokens:
-            writer.write(*_rows(batch, found.columns, task, where, names, rank_V))
+            rows, texts = _rows(batch, found.columns, task, where, names, rank_V)
+            writer.write(rows | _likeliest(batch, task, shown), texts)
 
 
 def _rows(batch, columns: Sequence[Column], task: Task, where: Places, names: Names, rank_V):
     """The rows of a batch, and the texts of its documents."""
     start_N = where.byte_start_S[batch[SLOT]]
     values = {f"score/{column.part.name}": batch[column.part.name] for column in columns}
-    values |= {name: batch[name] for name in batch if name.partition("/")[0] in TOLD.values()}
+    told = {*TOLD.values(), SHARE} - {LIKELIEST}
+    values |= {name: batch[name] for name in batch if name.partition("/")[0] in told}
     errors = {f"error/{column.part.name}": f"{ERROR}/{column.part.name}" for column in columns}
     values |= {name: batch[found] for name, found in errors.items() if found in batch}
     kinds = {"correct": bool, "rank": np.int32}
@@ -102,6 +107,22 @@ def _rows(batch, columns: Sequence[Column], task: Task, where: Places, names: Na
         labels={family.name: batch[family.name] for family in task.tables.families},
     )
     return rows, {names.document(number): where.texts[number] for number in here}
+
+
+def _likeliest(batch, task: Task, shown: Sequence[str]) -> dict[str, np.ma.MaskedArray]:
+    """The label of the likeliest token under every reading, in the shown families that read the token alone."""
+    ids = {name.partition("/")[2]: batch[name] for name in batch if name.startswith(f"{LIKELIEST}/")}
+    by_token_VF = np.asarray(task.tables.by_token_VF)
+    numbers = {family.name: f for f, family in enumerate(task.tables.families[: by_token_VF.shape[1]])}
+
+    def labels(id_N, family):
+        is_missing_N = np.isnan(id_N)
+        # an id that only the network has is of no kind that the table knows
+        place_N = np.minimum(np.nan_to_num(id_N).astype(np.int64), len(by_token_VF) - 1)
+        return np.ma.array(by_token_VF[place_N, numbers[family]].astype(np.int8), mask=is_missing_N)
+
+    wanted = [family for family in shown if family in numbers]
+    return {f"{LIKELIEST}/{name}/{family}": labels(id_N, family) for name, id_N in ids.items() for family in wanted}
 
 
 def _reading(column: Column) -> Reading:

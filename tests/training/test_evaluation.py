@@ -27,7 +27,7 @@ from hybridlm.training import evaluation, placement, predictions, readings
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import columns
 from hybridlm.training.kept import Kept
-from hybridlm.training.totals import SUMMED
+from hybridlm.training.readings import SUMMED
 from hybridlm.training.unscored import BEGIN, CONTEXT, OTHER, PADDING
 from hybridlm.training.windows import Windows
 

@@ -9,7 +9,7 @@ from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import EvaluationConfig, Reading, standard_readings
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import autoregressive, block_diffusion, masked_lm
-from hybridlm.training.named_readings import check_trained
+from hybridlm.config.trained import check
 from hybridlm.training.subject import only
 
 READINGS = standard_readings(block_size=8, samples=2) | {
@@ -62,7 +62,7 @@ def test_what_is_no_reading(asked, text):
 def test_blocks_of_a_size_that_was_not_trained():
     reading = Reading(objective=block_diffusion(4), estimator="chain")
     with pytest.raises(ConfigError) as refused:
-        check_trained("evaluation.readings.small", reading, EXPERIMENT.objectives)
+        check("evaluation.readings.small", reading, EXPERIMENT.objectives)
     assert str(refused.value) == (
         "evaluation.readings.small reveals blocks of 4, but this model learned to reveal blocks of 8 (denoise) and "
         "whole documents (bert), so the result would be the likelihood of a model that nobody trained; name one of "

@@ -1,0 +1,33 @@
+"""What a reading asks of a model, held against what the model was trained to do."""
+
+from collections.abc import Mapping
+
+from hybridlm.config.errors import require
+from hybridlm.config.evaluation import Reading
+from hybridlm.config.objective import Objective
+
+
+def check(where: str, reading: Reading, objectives: Mapping[str, Objective]) -> None:
+    """Raises ConfigError where an estimator reveals tokens in a way that no objective of the training masks them."""
+    if reading.estimator == "objective":
+        return
+    masked = {name: one for name, one in objectives.items() if one.corruption in ("absorbing", "masked_lm")}
+    require(
+        bool(masked),
+        f"{where} asks a model about masked tokens that never saw one in training: its objectives are "
+        f"{', '.join(objectives)}. Left to right, autoregressive() is exact in one pass (--readings=ar).",
+    )
+    wanted = _group(reading.objective)
+    trained = {name: _group(one) for name, one in masked.items()}
+    known = " and ".join(f"{group} ({name})" for name, group in trained.items())
+    require(
+        wanted in trained.values(),
+        f"{where} reveals {wanted}, but this model learned to reveal {known}, so the result would be the likelihood of "
+        f"a model that nobody trained; name one of these objectives, as in --readings={next(iter(trained))}:"
+        f"{reading.estimator}.",
+    )
+
+
+def _group(objective: Objective) -> str:
+    """What is masked and revealed together."""
+    return f"blocks of {objective.block_size}" if objective.block_size else "whole documents"
