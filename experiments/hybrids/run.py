@@ -12,6 +12,9 @@ from hybridlm.cli.main import answer
 from hybridlm.config import command_line
 from hybridlm.config.errors import nearest, require
 
+DONE = "scores.json"
+"""The last file of a run."""
+
 
 def main(argv: list[str]) -> int:
     """Trains each run in a directory of its own below the workdir."""
@@ -36,7 +39,10 @@ def main(argv: list[str]) -> int:
     part, parts = map(int, flags.part.split("/"))
     base = shape(flags.corpus, str(workdir / "data"))
     for name in wanted[part - 1 :: parts]:
-        train(command_line.changed(runs.experiment(base, name), overrides), workdir / place(name))
+        if (workdir / place(name) / DONE).exists():
+            print(f"{name}: done before")
+        else:
+            train(command_line.changed(runs.experiment(base, name), overrides), workdir / place(name))
     return 0
 
 

@@ -13,8 +13,8 @@ from hybridlm.config.training import CheckpointConfig, OptimizerConfig, Training
 DOMAINS = ("prose", "encyclopaedic", "technical", "scientific", "code_python", "sql", "yaml_json", "numbers")
 LEFT_OUT = "biomedical"
 ROW_LENGTH = 512
-STEPS = 1000
-EARLIER = 800
+STEPS = 800
+EARLIER = 640
 """A step whose checkpoint is kept: the earlier stage of the placebo of training progress."""
 
 
