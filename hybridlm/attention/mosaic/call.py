@@ -1,6 +1,5 @@
 """The kernels as one differentiable function of arrays of any length, and what they need prepared once per batch."""
 
-import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -20,19 +19,15 @@ from hybridlm.masks.mask import Mask
 
 
 class Cut(NamedTuple):
-    """How the three kernels stream: keys past queries, twice, and queries past keys; stages are for heads 128 wide."""
+    """How the three kernels stream: keys past queries, twice, and queries past keys."""
 
     forward: Tiles
     queries: Tiles
     keys: Tiles
 
-    def at(self, head_width: int) -> "Cut":
-        """The cut with as many more stages as narrower heads leave room for."""
-        return Cut(*(dataclasses.replace(tiles, stages=tiles.stages * 128 // head_width) for tiles in self))
 
-
-CUT = Cut(forward=Tiles(128, 2), queries=Tiles(128, 2), keys=Tiles(64, 4))
-"""The fastest on an H100 of those that shared memory holds."""
+CUT = Cut(forward=Tiles(128, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
+"""What shared memory and registers hold for every head width."""
 
 
 class Batch(NamedTuple):
@@ -46,10 +41,9 @@ class Batch(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A batch, how many queries and keys it has, the mask bounded to the keys that are there, and the lists' cut."""
+    """A batch, the mask bounded to the keys that are there, and the cut the lists were made for."""
 
     batch: Batch
-    lengths: tuple[int, int]
     mask: Mask
     cut: Cut
 
@@ -57,7 +51,6 @@ class Prepared(NamedTuple):
 def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, cut: Cut = CUT) -> Prepared:
     """Classifies the blocks and lists them, on the device."""
     k_facts = q_facts if k_facts is None else k_facts
-    lengths = q_facts.shape[1], k_facts.shape[1]
     rows = max(q_facts.shape[0], k_facts.shape[0])
     mask = bounded(mask, k_facts, BLOCK_ROWS)
     q_facts, k_facts = fill(q_facts, rows, BLOCK_ROWS), fill(k_facts, rows, BLOCK_ROWS)
@@ -73,7 +66,7 @@ def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, cut: Cu
         block_lists(classes(BLOCK_ROWS, cut.queries.columns)),
         block_lists(transposed(classes(cut.keys.columns, BLOCK_ROWS))),
     )
-    return Prepared(batch, lengths, mask, cut)
+    return Prepared(batch, mask, cut)
 
 
 def attend(
@@ -88,25 +81,19 @@ def attend(
 
     Only `out` has a gradient.
     """
-    _check(prepared, q_BTHK, k_BSJK, scale)
+    _check(q_BTHK, k_BSJK, scale)
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
-    out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, prepared.cut.at(q_BTHK.shape[-1]), interpret)
+    out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, prepared.cut, interpret)
     return out[:, :T], lse[..., :T]
 
 
-def _check(prepared: Prepared, q: Array, k: Array, scale: float) -> None:
+def _check(q: Array, k: Array, scale: float) -> None:
     """Refuses what the kernels would compute wrongly."""
     if not scale > 0:
         raise ValueError(
             f"attention scale is {scale}, but the kernels take the maximum of scores before scaling them, so it must "
             "be above 0. Negate the queries for a negative scale, or ask for backend='dense'."
-        )
-    if (q.shape[1], k.shape[1]) != prepared.lengths:
-        raise ValueError(
-            f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
-            f"{prepared.lengths[0]} and {prepared.lengths[1]}. A plan serves the batch it was made for: make one from "
-            "these tokens' facts."
         )
     if q.shape[2] % k.shape[2]:
         raise ValueError(
