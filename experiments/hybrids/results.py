@@ -85,6 +85,7 @@ def oracle(tokens: Tokens, ar: str, other: str) -> dict[str, Any]:
             "first_is_better": float((first_T <= second_T)[here_T].mean()),
         }
         for label, here_T in found.items()
+        if here_T.any()
     }
 
 

@@ -21,6 +21,8 @@ FAMILIES = {
     "copy": "tokens copied before it",
 }
 """Family -> its title, one group of bars each, in this order."""
+END_OF_TEXT = ("special", "no_text")
+"""Labels of EOS alone, which costs ten nats here and would squeeze the rest."""
 FEWEST_GROUPS = 30
 """Labels in fewer split groups are left out: their intervals are too narrow."""
 
@@ -42,8 +44,13 @@ def main(argv: list[str]) -> int:
 def chosen(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows of every family drawn, in the order of its labels."""
     found = {title: [row for row in rows if row["family"] == name] for name, title in FAMILIES.items()}
-    kept = {title: [row for row in those if row["groups"] >= FEWEST_GROUPS] for title, those in found.items()}
+    kept = {title: [row for row in those if is_drawn(row)] for title, those in found.items()}
     return {title: those for title, those in kept.items() if those}
+
+
+def is_drawn(row: Row) -> bool:
+    """Has it groups enough, and is it about text?"""
+    return row["groups"] >= FEWEST_GROUPS and row["label"] not in END_OF_TEXT
 
 
 def draw(families: Mapping[str, Sequence[Row]], path: str) -> None:
@@ -54,7 +61,7 @@ def draw(families: Mapping[str, Sequence[Row]], path: str) -> None:
     from matplotlib import pyplot
 
     count = sum(len(rows) + 2 for rows in families.values())
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 0.17 * count), sharey=True, layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 1 + 0.17 * count), sharey=True, layout="constrained")
     place, ticks = 0, []
     for title, rows in families.items():
         ticks.append((place, title, "bold"))

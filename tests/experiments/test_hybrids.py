@@ -1,0 +1,82 @@
+"""Every run is a config that can be built, and the numbers that compare does not give are right on a few tokens."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from experiments.hybrids import report, results, runs, systems
+from experiments.hybrids.run import place
+from experiments.hybrids.shape import EARLIER, shape
+
+BASE = shape("data/corpus", "data/rows")
+LABELS = ("most_frequent_quarter", "second_quarter", "third_quarter", "rarest_quarter")
+
+
+@pytest.mark.parametrize("name", runs.names())
+def test_every_run_differs_from_the_base_in_what_its_name_says_alone(name):
+    found = runs.experiment(BASE, name)
+    same = {field.name: getattr(found, field.name) == getattr(BASE, field.name) for field in dataclasses.fields(BASE)}
+    changed = {field for field, is_same in same.items() if not is_same} - {"name", "objectives", "evaluation"}
+    allowed = {"up_weighted": {"training"}, "curriculum": {"training"}, "balanced": {"data"}}
+    rest, _, seed = name.partition("@")
+    assert changed == allowed.get(rest.partition(":")[2], set()) | ({"seed"} if seed else set())
+
+
+def test_the_earlier_stage_is_one_that_is_kept():
+    assert BASE.checkpoint.every == EARLIER < BASE.training.steps
+
+
+def test_every_run_that_is_compared_exists():
+    known = {place(name) for name in runs.names()}
+    for arguments in report.comparisons("root").values():
+        files = [one for one in " ".join(arguments).replace(",", " ").replace(":", " ").split() if ".parquet@" in one]
+        assert files
+        assert {file.partition("root/")[2].split("/")[0] for file in files} <= known
+
+
+def tokens(**columns):
+    """Four tokens of two documents in two groups."""
+    return types.SimpleNamespace(
+        groups=("a", "b"),
+        group_D=np.array([0, 1]),
+        document_T=np.array([0, 0, 1, 1]),
+        columns={name: np.asarray(column) for name, column in columns.items()},
+        labels={"label/frequency_mass": np.array([3, 3, 0, 3])},
+        header=types.SimpleNamespace(families={"frequency_mass": types.SimpleNamespace(labels=LABELS)}),
+    )
+
+
+def test_a_ratio_counts_the_tokens_that_both_score():
+    found = results.ratio(tokens(), np.array([1.0, 1, 2, np.nan]), np.array([2.0, 2, 4, 100]))
+    assert (found["ratio"], found["low"], found["high"], found["tokens"]) == (2.0, 2.0, 2.0, 3)
+
+
+def test_the_oracle_takes_the_lower_cost_of_each_token():
+    found = results.oracle(tokens(**{"score/ar": [1.0, 4, 2, 3], "score/chain": [2.0, 1, 2, 5]}), "ar", "chain")
+    assert found["all"]["floor"] == (1 + 1 + 2 + 3) / 4
+    assert found["rarest_quarter"] == {
+        "tokens": 3,
+        "ar": pytest.approx(8 / 3),
+        "chain": pytest.approx(8 / 3),
+        "floor": pytest.approx(5 / 3),
+        "first_is_better": pytest.approx(2 / 3),
+    }
+
+
+def test_rare_tokens_replaced_by_common_ones_are_counted_among_rare_tokens():
+    text = tokens(**{"correct/ar": np.array([True, False, True, False])})
+    text.labels["likeliest/ar/frequency_mass"] = np.array([3, 0, 0, 0])
+    assert results.replaced(text, ["ar"])["ar"] == {
+        "rare": 3,
+        "replaced_by_common": pytest.approx(2 / 3),
+        "right": pytest.approx(1 / 3),
+    }
+
+
+def test_a_linear_gate_costs_what_the_mixture_of_both_probabilities_does():
+    p_NG = np.array([[0.5, 0.1], [0.2, 0.4]])
+    features_NF = np.zeros((2, len(systems.FEATURES)))
+    mixed = -np.log(p_NG.mean(1)).mean()
+    assert systems.cost(systems.PLAIN["average"], -np.log(p_NG), features_NF) == pytest.approx(mixed)
