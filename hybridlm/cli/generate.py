@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--model", required=True, help="directory of a run or of safetensors, a GGUF file, or a hub id")
     parser.add_argument("--prompt", action="append", required=True, help="text to continue; may be repeated")
     parser.add_argument("--sampler", default="autoregressive", help="how tokens are written; see above")
-    parser.add_argument("--tokens", type=int, default=128, help="new tokens at most")
+    parser.add_argument("--tokens", type=int, default=64, help="new tokens at most")
     parser.add_argument("--num", type=int, default=1, help="texts per prompt")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument(

@@ -55,7 +55,7 @@ class SamplingConfig:
     """
 
     sampler: str = "autoregressive"
-    tokens: int = 128
+    tokens: int = 64
     num: int = 1
     seed: int = 0
     choice: Choice = Choice()
