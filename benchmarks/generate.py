@@ -1,20 +1,24 @@
 """How fast texts are continued, token by token, beside `transformers` with a static cache, compiled.
 
     python -m benchmarks.generate                      SmolLM2-135M's shape, random weights, bfloat16, one accelerator
+    python -m benchmarks.generate --alone              ours alone
     python -m benchmarks.generate --loop=scan          the same with scanned layers
     python -m benchmarks.generate --preset=tiny --batches 1 2 --prompt=8 --tokens=16 --runs=3     a dry run on a CPU
 
 Greedy, random prompts, no row ends early. One run is prompt and new tokens together, from ids on the host to ids on the
-host; ours and theirs run in turn in one process. Prints new tokens per second, median and quartiles. Without
-`transformers` ours alone are timed, and a line says so.
+host. Theirs compiles for minutes, so it has a process per batch size, and all compile at once; what is not ready after
+`--limit` seconds is left out, and a line says so. Then runs are timed one at a time, ours and theirs in turn, while
+everything else is idle. Prints new tokens per second, median and quartiles.
 """
 
 import argparse
 import dataclasses
 import functools
 import importlib.util
+import multiprocessing
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 import jax
 import numpy as np
@@ -58,10 +62,8 @@ def ours(name: str, loop: str, tokens: int, chunk: int) -> Run:
     return run
 
 
-def theirs(name: str, tokens: int) -> Run | None:
-    """`transformers` on PyTorch, as its documentation makes it fast; None where it is not installed."""
-    if not (importlib.util.find_spec("transformers") and importlib.util.find_spec("torch")):
-        return None
+def theirs(name: str, tokens: int) -> Run:
+    """`transformers` on PyTorch, as its documentation makes it fast."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -99,23 +101,86 @@ def seconds(run: Run, prompts_BP: np.ndarray, tokens: int) -> float:
     return elapsed
 
 
-def compare(contenders: dict[str, Run], rows: int, prompt: int, tokens: int, size: int, runs: int) -> None:
+def warm(run: Run, prompts_BP: np.ndarray) -> None:
+    """Theirs is compiled by the first call and recorded by the next."""
+    for _ in range(3):
+        run(prompts_BP)
+
+
+def serve(asked: Connection, name: str, prompts_BP: np.ndarray, tokens: int) -> None:
+    """Theirs in a process of its own: says when it is ready, then times a run whenever it is asked to."""
+    run = theirs(name, tokens)
+    warm(run, prompts_BP)
+    asked.send("ready")
+    while asked.recv():
+        asked.send(seconds(run, prompts_BP, tokens))
+
+
+class Elsewhere:
+    """`serve` in a process, which ends with this one."""
+
+    def __init__(self, *about):
+        spawning = multiprocessing.get_context("spawn")
+        self._line, there = spawning.Pipe()
+        self._process = spawning.Process(target=serve, args=(there, *about), daemon=True)
+        self._process.start()
+        there.close()
+
+    def is_ready(self, until: float) -> bool:
+        """Waits for the first word, which never comes where the process failed."""
+        try:
+            return self._line.poll(max(until - time.perf_counter(), 0)) and self._line.recv() == "ready"
+        except EOFError:
+            return False
+
+    def seconds(self) -> float:
+        """Of one run there."""
+        self._line.send(True)
+        return self._line.recv()
+
+    def stop(self) -> None:
+        """Ends the process, whatever it is at."""
+        self._process.terminate()
+        self._process.join()
+
+
+def compare(contenders: dict[str, Callable[[], float]], rows: int, tokens: int, runs: int) -> None:
     """Prints a line per contender at this batch size, and how much faster the first is."""
-    prompts_BP = np.random.default_rng(0).integers(3, size, (rows, prompt)).astype(np.int32)
-    for run in contenders.values():
-        for _ in range(3):  # theirs is compiled and recorded by the first calls
-            run(prompts_BP)
     times = {label: [] for label in contenders}
     for number in range(runs):
         # the order alternates, so that a drift of the machine's speed touches all alike
         for label in sorted(contenders, reverse=bool(number % 2)):
-            times[label].append(seconds(contenders[label], prompts_BP, tokens))
+            times[label].append(contenders[label]())
     speeds = {label: rows * tokens / np.array(values) for label, values in times.items()}
     own = np.median(speeds["hybridlm"])
     for label, values in speeds.items():
         low, middle, high = np.percentile(values, (25, 50, 75))
         ratio = "" if label == "hybridlm" else f"   hybridlm: {own / middle:.2f} times as fast"
         print(f"batch {rows:3d}  {label:12s} {middle:10,.0f} tokens/s ({low:,.0f}-{high:,.0f}){ratio}", flush=True)
+
+
+def measure(flags: argparse.Namespace, prompts: dict[int, np.ndarray], *, is_alone: bool) -> None:
+    """Compiles everything, then compares batch size by batch size."""
+    begin = time.perf_counter()
+    about = {rows: (flags.preset, prompts_BP, flags.tokens) for rows, prompts_BP in prompts.items()}
+    others = {} if is_alone else {rows: Elsewhere(*each) for rows, each in about.items()}
+    run = ours(flags.preset, flags.loop, flags.tokens, flags.chunk)
+    for rows, prompts_BP in prompts.items():
+        warm(run, prompts_BP)
+        print(f"batch {rows:3d}  hybridlm     ready after {time.perf_counter() - begin:.0f} s", flush=True)
+    is_ready = {rows: other.is_ready(begin + flags.limit) for rows, other in others.items()}
+    for rows, other in others.items():
+        if not is_ready[rows]:
+            print(f"batch {rows:3d}  transformers is left out: it failed, or compiled for too long", flush=True)
+            other.stop()
+    print(f"all ready after {time.perf_counter() - begin:.0f} s", flush=True)
+    for rows, prompts_BP in prompts.items():
+        contenders = {"hybridlm": functools.partial(seconds, run, prompts_BP, flags.tokens)}
+        if is_ready.get(rows):
+            contenders["transformers"] = others[rows].seconds
+        compare(contenders, rows, flags.tokens, flags.runs)
+    for other in others.values():
+        other.stop()
 
 
 def main() -> None:
@@ -128,18 +193,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--chunk", type=int, default=64, help="tokens between two looks of the host")
     parser.add_argument("--loop", default="unroll", choices=("unroll", "scan"), help="over our layers")
+    parser.add_argument("--limit", type=float, default=120, help="seconds that `transformers` may compile")
     parser.add_argument("--alone", action="store_true", help="leave `transformers` out")
     flags = parser.parse_args()
-    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, {flags.preset}, layers: {flags.loop}")
-    print(f"prompt {flags.prompt}, {flags.tokens} new tokens, greedy, {flags.runs} runs each")
-    contenders = {"hybridlm": ours(flags.preset, flags.loop, flags.tokens, flags.chunk)}
-    other = None if flags.alone else theirs(flags.preset, flags.tokens)
-    if other:
-        contenders["transformers"] = other
-    else:
+    print(f"jax {jax.__version__}, {flags.preset}, layers: {flags.loop}")
+    print(f"prompt {flags.prompt}, {flags.tokens} new tokens, greedy, {flags.runs} runs each", flush=True)
+    is_installed = all(map(importlib.util.find_spec, ("transformers", "torch")))
+    if flags.alone or not is_installed:
         print("without transformers: " + ("left out" if flags.alone else "it is not installed"))
-    for rows in flags.batches:
-        compare(contenders, rows, flags.prompt, flags.tokens, SHAPES[flags.preset][1], flags.runs)
+    size, random = SHAPES[flags.preset][1], np.random.default_rng(0)
+    prompts = {rows: random.integers(3, size, (rows, flags.prompt)).astype(np.int32) for rows in flags.batches}
+    measure(flags, prompts, is_alone=flags.alone or not is_installed)
+    print(f"on {jax.devices()[0].device_kind}")
 
 
 if __name__ == "__main__":

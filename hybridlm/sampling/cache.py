@@ -113,12 +113,25 @@ def _attend(
     """As `attention.dense`, for keys and values that lie head by head."""
     B, T, H, K = q_BTHK.shape
     q_BJRTK = q_BTHK.reshape(B, T, keys_BJSK.shape[1], -1, K).transpose(0, 2, 3, 1, 4)
-    logits_BJRTS = jnp.einsum("bjrtk,bjsk->bjrts", q_BJRTK, keys_BJSK, preferred_element_type=jnp.float32)
     sees_BJRTS = sees_BTS[:, None, None]
-    p_BJRTS = jax.nn.softmax(jnp.where(sees_BJRTS, logits_BJRTS * K**-0.5, NEVER), axis=-1)
-    p_BJRTS = jnp.where(sees_BJRTS, p_BJRTS, 0).astype(values_BJSK.dtype)
-    out_BJRTK = jnp.einsum("bjrts,bjsk->bjrtk", p_BJRTS, values_BJSK)
+    logits_BJRTS = jnp.where(sees_BJRTS, _scores(q_BJRTK, keys_BJSK) * K**-0.5, NEVER)
+    p_BJRTS = jnp.where(sees_BJRTS, jax.nn.softmax(logits_BJRTS, axis=-1), 0).astype(values_BJSK.dtype)
+    out_BJRTK = _weighted(p_BJRTS, values_BJSK).astype(values_BJSK.dtype)
     return out_BJRTK.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
+
+
+def _scores(q_BJRTK: Float[Array, "B J R T K"], keys_BJSK: Float[Array, "B J S K"]) -> Float[Array, "B J R T S"]:
+    """In float32; those of a single query are a plain sum, which XLA joins with what stands around it in one kernel."""
+    if q_BJRTK.shape[3] == 1:
+        return jnp.sum(q_BJRTK[..., None, :].astype(jnp.float32) * keys_BJSK[:, :, None, None], axis=-1)
+    return jnp.einsum("bjrtk,bjsk->bjrts", q_BJRTK, keys_BJSK, preferred_element_type=jnp.float32)
+
+
+def _weighted(p_BJRTS: Float[Array, "B J R T S"], values_BJSK: Float[Array, "B J S K"]) -> Float[Array, "B J R T K"]:
+    """The values' sum by weight, in float32; for a single query as `_scores`."""
+    if p_BJRTS.shape[3] == 1:
+        return jnp.sum(p_BJRTS[..., None].astype(jnp.float32) * values_BJSK[:, :, None, None], axis=-2)
+    return jnp.einsum("bjrts,bjsk->bjrtk", p_BJRTS, values_BJSK, preferred_element_type=jnp.float32)
 
 
 def _in_rows(column_BT: Int[Array, "_ T"], rows: int) -> Int[Array, "B T"]:

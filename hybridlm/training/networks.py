@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from hybridlm.config.model import ModelConfig
@@ -14,17 +15,21 @@ from hybridlm.sampling.network import Network, stacked, unstacked
 ROUNDED = ("tokens", "kernel", "qkv", "out", "up", "down", "dense")
 """Names of the matrices that products read in the network's own dtype; norms stay in float32."""
 
+SUMMED = {"qkv": 1, "up": 1, "down": 1, "out": 2}
+"""Over how many axes, the first ones of a layer's matrix, its product sums."""
+
 
 def of_decoder(
     config: ModelConfig, vocab_size: int, params: Mapping[str, Any], never_ids: Sequence[int] = ()
 ) -> Network:
     """The decoder, with matrices rounded to its dtype once instead of at every token.
 
-    An unrolled decoder holds every layer's parameters in arrays of their own, so that no token pays for slicing them.
+    An unrolled decoder holds every layer's parameters in arrays of their own, so that no token pays for slicing them,
+    and what a product sums over lies side by side in memory, so that the product with one token is a sum along rows.
     """
     rounded = jax.tree.map_with_path(functools.partial(_rounded, config.dtype), dict(params))
     if config.loop == "unroll":
-        rounded["layers"] = unstacked(rounded["layers"])
+        rounded["layers"] = tuple(jax.tree.map_with_path(_sums_last, one) for one in unstacked(rounded["layers"]))
     return Network(rounded, *_functions(config, vocab_size, tuple(never_ids)))
 
 
@@ -39,9 +44,21 @@ def _rounded(dtype: str, path: tuple, leaf: Array) -> Array:
     return leaf.astype(dtype) if path[-1].key in ROUNDED else leaf
 
 
+def _sums_last(path: tuple, leaf: Array) -> Array:
+    axes = range(SUMMED.get(path[-1].key, 0))
+    return jnp.moveaxis(leaf, axes, range(-len(axes), 0))
+
+
+def _sums_first(path: tuple, leaf: Array) -> Array:
+    axes = range(SUMMED.get(path[-1].key, 0))
+    return jnp.moveaxis(leaf, range(-len(axes), 0), axes)
+
+
 def _apply(
     config: ModelConfig, vocab_size: int, params: Mapping[str, Any], tokens_BT: Int[Array, "B T"], *rest, **given
 ) -> tuple[Float[Array, "B T D"], Any]:
     if isinstance(params["layers"], tuple):
-        params = {**params, "layers": stacked(params["layers"])}
+        # turning them back costs nothing: XLA reads them as they lie
+        layers = [jax.tree.map_with_path(_sums_first, one) for one in params["layers"]]
+        params = {**params, "layers": stacked(layers)}
     return decoder.apply(config, vocab_size, params, tokens_BT, *rest, **given)
