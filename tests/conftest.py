@@ -1,8 +1,17 @@
-"""House rules of the tests: eight CPU devices, keys used once, the same examples every time."""
+"""House rules of the tests: eight CPU devices, keys used once, the same examples every time, programs compiled once.
+
+Most of the time goes into compiling small programs that are over before their optimisation would pay. What one process
+has compiled lies in `.cache/compiled` for all others and the next time, by all that decides about it.
+"""
 
 import os
+import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # `JAX_PLATFORMS=cuda pytest -m gpu` runs the accelerator's tests
+if os.environ["JAX_PLATFORMS"] == "cpu":
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".cache" / "compiled"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import hypothesis
 import jax
@@ -12,3 +21,8 @@ jax.config.update("jax_debug_key_reuse", True)
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("house")
+
+
+def pytest_configure(config):
+    """A program that another process is writing just now is compiled once more, and nothing is amiss."""
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")

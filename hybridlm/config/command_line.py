@@ -81,8 +81,8 @@ def _typed(name: str, text: str, current: Any) -> Any:
                 return int(text) if text.lstrip("+-").isdecimal() else float(text)
             case None:
                 return _literal(text)
-            case dict():
-                return dict(ast.literal_eval(text))
+            case dict() if text[:1] == "{":
+                return ast.literal_eval(text)
             case list():
                 return (
                     list(ast.literal_eval(text))

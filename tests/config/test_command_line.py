@@ -29,8 +29,10 @@ def test_text_becomes_a_value_of_the_type_that_stands_there(tmp_path):
         "data.sources": "a.txt,b.jsonl",
         "data.domains": "('code', 'prose')",
         "name": "renamed",
+        "evaluation.combinations": "{'mean': {'experts': ['ar', 'prefix']}}",
     }
     config = load(str(tmp_path / "run.py"), typed)
+    assert config.evaluation.combinations["mean"].experts == ("ar", "prefix")
     assert (config.training.steps, config.optimizer.learning_rate, config.model.tied_head) == (100, 1e-4, False)
     assert (config.data.sources, config.data.domains) == (("a.txt", "b.jsonl"), ("code", "prose"))
     assert config.name == "renamed"

@@ -6,7 +6,6 @@ import functools
 import jax
 import pytest
 from etils import epath
-from jax.experimental.compilation_cache import compilation_cache
 
 from hybridlm.data.prepare import prepare
 from hybridlm.data.progress import silent
@@ -16,15 +15,6 @@ from hybridlm.sharding.mesh import make as make_mesh
 from hybridlm.training import offline, run
 from hybridlm.training.session import open_session
 from tests.end_to_end import tiny
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compile_once(tmp_path_factory):
-    """Every run here compiles the same few programs, and is over before their optimisation would pay."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def as_directory(directory):
 
 
 @pytest.mark.parametrize(
-    ("write", "names"), [(as_text, ["mine.txt"]), (as_lines, ["mine.jsonl:0"]), (as_directory, ["a.txt", "b.txt"])]
+    ("write", "names"), [(as_text, ["mine.txt"]), (as_lines, ["mine.jsonl:1"]), (as_directory, ["a.txt", "b.txt"])]
 )
 def test_a_text_of_ones_own_is_scored_byte_for_byte(trained, tmp_path, write, names):
     path, documents = write(tmp_path), len(names)
