@@ -102,7 +102,7 @@ def of_reading(
             versions = copies.leave_one_out(objective, text, goes_on(tables, text))
             return _over_versions(network, reading, text, versions)
     inputs = single.build(name, reading.scored, text, network.task.ids, key)
-    return _in_one_pass(network, inputs, text.tokens_BT.shape)
+    return in_one_pass(network, inputs, text.tokens_BT.shape)
 
 
 def goes_on(tables: Tables, text: Text) -> Bool[Array, "R S"]:
@@ -147,13 +147,6 @@ def _by_block(network, objective, text, nll_KRS, of_block):
     nats_RSP = jnp.take_along_axis(found.by_place, start_RS[..., None], 1)
     nats_RS = jnp.take_along_axis(nats_RSP, place_RS[..., None], 2)[..., 0]
     return nats_RS, jnp.where(is_start_RS, found.nats, 0).sum()
-
-
-def _in_one_pass(network: Network, inputs: LossInputs, shape: tuple[int, int]) -> Prediction:
-    """Of an objective that predicts every target at once."""
-    return Prediction(
-        hidden_RSD=in_text(inputs, network.hidden(inputs), shape), is_counted_RS=is_predicted(inputs, shape)
-    )
 
 
 def _over_versions(network: Network, reading: Reading, text: Text, versions: Versions) -> Prediction:
