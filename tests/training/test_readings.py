@@ -34,7 +34,9 @@ def sensitive(experiment):
         combinations={"both": average(experts=("ar", "chain"))},
         batch_rows=ROWS,
     )
-    return override(dataclasses.replace(experiment, evaluation=config), {"model.init_std": 0.3})
+    objectives = {"ar": autoregressive(), "blocks": BLOCKS}
+    experiment = dataclasses.replace(experiment, objectives=objectives, evaluation=config)
+    return override(experiment, {"model.init_std": 0.3})
 
 
 @pytest.fixture(scope="module")
