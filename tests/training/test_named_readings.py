@@ -71,7 +71,9 @@ def test_blocks_of_a_size_that_was_not_trained():
 
 
 def test_masks_for_a_model_that_never_saw_one():
-    causal = dataclasses.replace(EXPERIMENT, objectives={"ar": autoregressive()})
+    plain = {name: reading for name, reading in READINGS.items() if reading.estimator == "objective"}
+    evaluation = dataclasses.replace(EXPERIMENT.evaluation, readings=plain, combinations={})
+    causal = dataclasses.replace(EXPERIMENT, objectives={"ar": autoregressive()}, evaluation=evaluation)
     with pytest.raises(ConfigError) as refused:
         only(causal, ("masked:leave_one_out",))
     assert str(refused.value) == (

@@ -19,7 +19,9 @@ from hybridlm.training.totals import Totals
 LABELS = (("all", "all"), ("digits", "none"), ("digits", "one"), ("digits", "two"))
 TOKENS = np.array([[4, 3, 1, 0], [0, 0, 0, 0], [6, 6, 0, 0], [10, 10, 0, 0]])
 NATS = np.array([[8.0, 6.0, 2.0, 0], [0, 0, 0, 0], [18.0, 18.0, 0, 0], [10.0, 10.0, 0, 0]])
-DETAILS_KC = np.array([[40.0, 38, 2, 0], [8, 7, 1, 0], [10, 9, 1, 0], [5, 5, 0, 0], [15, 15, 0, 0], [9, 9, 0, 0]])
+DETAILS_KC = np.array(
+    [[40.0, 38, 2, 0], [8, 7, 1, 0], [10, 9, 1, 0], [5, 5, 0, 0], [15, 15, 0, 0], [9, 9, 0, 0], [20, 19, 1, 0]]
+)
 WEIGHT = TOKENS / np.maximum(TOKENS.sum(0), 1)
 DETAILS = DETAILS_KC[:, None] * WEIGHT
 GATE = np.array([np.nan, 19.0, 1.5, 0]) * WEIGHT
@@ -115,7 +117,7 @@ def test_a_class_is_calibrated_where_it_had_as_much_probability_as_tokens(scores
 def test_the_interval_of_a_mean_is_that_of_its_ratio(facts):
     dice = np.random.default_rng(0)
     entropy_N = dice.random(4) * TOKENS[:, 0]
-    details = np.stack([entropy_N[:, None] * (TOKENS > 0)] * 6)
+    details = np.stack([entropy_N[:, None] * (TOKENS > 0)] * len(DETAILS))
     found = evaluation()
     (total, *_) = found.totals
     total = dataclasses.replace(total, details_KNC=details)
