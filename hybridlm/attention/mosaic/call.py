@@ -41,9 +41,10 @@ class Batch(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A batch, the mask bounded to the keys that are there, and the cut the lists were made for."""
+    """A batch, how many queries and keys it has, the mask bounded to the keys that are there, and the lists' cut."""
 
     batch: Batch
+    lengths: tuple[int, int]
     mask: Mask
     cut: Cut
 
@@ -51,6 +52,7 @@ class Prepared(NamedTuple):
 def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, cut: Cut = CUT) -> Prepared:
     """Classifies the blocks and lists them, on the device."""
     k_facts = q_facts if k_facts is None else k_facts
+    lengths = q_facts.shape[1], k_facts.shape[1]
     rows = max(q_facts.shape[0], k_facts.shape[0])
     mask = bounded(mask, k_facts, BLOCK_ROWS)
     q_facts, k_facts = fill(q_facts, rows, BLOCK_ROWS), fill(k_facts, rows, BLOCK_ROWS)
@@ -66,7 +68,7 @@ def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, cut: Cu
         block_lists(classes(BLOCK_ROWS, cut.queries.columns)),
         block_lists(transposed(classes(cut.keys.columns, BLOCK_ROWS))),
     )
-    return Prepared(batch, mask, cut)
+    return Prepared(batch, lengths, mask, cut)
 
 
 def attend(
@@ -81,19 +83,25 @@ def attend(
 
     Only `out` has a gradient.
     """
-    _check(q_BTHK, k_BSJK, scale)
+    _check(prepared, q_BTHK, k_BSJK, scale)
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
     out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, prepared.cut, interpret)
     return out[:, :T], lse[..., :T]
 
 
-def _check(q: Array, k: Array, scale: float) -> None:
+def _check(prepared: Prepared, q: Array, k: Array, scale: float) -> None:
     """Refuses what the kernels would compute wrongly."""
     if not scale > 0:
         raise ValueError(
             f"attention scale is {scale}, but the kernels take the maximum of scores before scaling them, so it must "
             "be above 0. Negate the queries for a negative scale, or ask for backend='dense'."
+        )
+    if (q.shape[1], k.shape[1]) != prepared.lengths:
+        raise ValueError(
+            f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
+            f"{prepared.lengths[0]} and {prepared.lengths[1]}. A plan serves the batch it was made for: make one from "
+            "these tokens' facts."
         )
     if q.shape[2] % k.shape[2]:
         raise ValueError(

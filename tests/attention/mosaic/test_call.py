@@ -1,11 +1,14 @@
 """The kernels in Mosaic's interpreter against the dense reference, and their lowering for a GPU that is not there."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
+from jax.sharding import PartitionSpec as P
 
 from hybridlm import masks
 from hybridlm.attention import dense
@@ -26,10 +29,12 @@ def packed(*rows):
     return tokens.from_columns(segment, jnp.broadcast_to(jnp.arange(segment.shape[1]), segment.shape))
 
 
-def two_streams(length, block):
-    index = jnp.tile(jnp.arange(length, dtype=jnp.int32), 2)[None]
-    stream = jnp.repeat(jnp.arange(2, dtype=jnp.int32), length)[None]
-    return tokens.from_columns(jnp.ones_like(index), index, index_BT=index, block_BT=index // block, stream_BT=stream)
+def two_streams(*documents, block):
+    """One row: documents and padding as above, then a noisy copy of them."""
+    segment = jnp.tile(packed(documents).segment, 2)
+    index = jnp.tile(jnp.arange(segment.shape[1] // 2, dtype=jnp.int32), 2)[None]
+    stream = (jnp.arange(segment.shape[1]) >= segment.shape[1] // 2).astype(jnp.int32)[None]
+    return tokens.from_columns(segment, index, index_BT=index, block_BT=index // block, stream_BT=stream)
 
 
 @pytest.fixture
@@ -67,37 +72,39 @@ def gradients(attend, q, k, v, dout):
     return out, *pull(dout)
 
 
-CASES = {
-    "packed rows of a length no block divides, one key head for two": (
-        masks.causal() & masks.same_segment() & masks.valid(),
-        packed([70, 50, -10]),
-        (1, 130, 2, 1, 64),
-    ),
-    "two streams": (masks.block_diffusion(), two_streams(64, 16), (1, 128, 1, 1, 128)),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_interpreted_kernels_equal_the_reference(case, interpreter):
-    mask, facts, shape = CASES[case]
-    arrays = random(*shape)
-    prepared = call.prepare(mask, facts, None, SMALL)
+def test_interpreted_kernels_equal_the_reference(interpreter):
+    """Packed documents in two streams, padding, queries from the 31st token on, one key head for two; no block divides
+    the lengths."""
+    mask, k_facts = masks.unified(), two_streams(40, 20, -5, block=8)
+    q_facts = jax.tree.map(lambda column: column[:, 30:], k_facts)
+    arrays = random(1, 100, 2, 1, 64, S=130)
 
     @jax.jit
     def fused(q, k, v, dout):
+        prepared = call.prepare(mask, q_facts, k_facts, SMALL)
         out, pull, lse = jax.vjp(lambda *a: call.attend(prepared, *a, 0.1, interpreter), q, k, v, has_aux=True)
         return lse, out, *pull(dout)
 
-    exact = [array.astype(jnp.float32) for array in arrays]
-    wanted = gradients(lambda *a: dense.attend(dense.prepare(mask, facts, None), *a, 0.1), *exact)
+    @jax.jit
+    def reference(q, k, v, dout):
+        sees = dense.prepare(mask, q_facts, k_facts)
+        scores = 0.1 * jnp.einsum("BTHK,BSK->BHTS", q, k[:, :, 0])
+        lse = jax.nn.logsumexp(jnp.where(sees[:, None], scores, -jnp.inf), -1)
+        return sees, lse, *gradients(lambda *a: dense.attend(sees, *a, 0.1), q, k, v, dout)
+
+    sees, wanted_lse, *wanted = map(np.asarray, reference(*(array.astype(jnp.float32) for array in arrays)))
     lse, *found = (np.asarray(array, np.float32) for array in fused(*arrays))
-    sees = np.asarray(masks.materialize(mask, facts))
+    np.testing.assert_allclose(lse, wanted_lse, atol=1e-3)
     for got, want, is_used in zip(found, wanted, (sees.any(2), sees.any(2), sees.any(1), sees.any(1))):
         assert np.linalg.norm(got - want) < 0.01 * np.linalg.norm(want)
         assert not got[~is_used].any()
-    group = shape[2] // shape[3]
-    scores = 0.1 * jnp.einsum("BTHK,BSHK->BHTS", exact[0], jnp.repeat(exact[1], group, 2))
-    np.testing.assert_allclose(lse, jax.nn.logsumexp(jnp.where(sees[:, None], scores, -jnp.inf), -1), atol=1e-3)
+
+    q, k, v, dout = arrays
+    broken = jnp.where(sees.any(1)[..., None, None], k, jnp.nan)
+    assert jnp.isnan(broken).any()
+    for name, got, want in zip(("lse", "out", "dq", "dk", "dv"), fused(q, broken, v, dout), (lse, *found)):
+        if name != "dq":  # adds 0 times the hidden keys of a block with visible ones
+            np.testing.assert_array_equal(np.asarray(got, np.float32), want)
 
 
 MASKS = {
@@ -121,25 +128,50 @@ def test_kernels_lower_for_a_gpu(mask):
     assert lowered.as_text().count("mosaic_gpu_v2") == 3  # forward, dq, and dk with dv
 
 
-def test_batches_and_heads_may_be_mapped():
-    facts, (q, k, v, _) = packed([100, 28]), random(1, 128, 2, 2, 64)
-    prepared = call.prepare(masks.causal() & masks.same_segment(), facts, None)
-    attend = jax.vmap(lambda q, k, v: call.attend(prepared, q, k, v, 0.1)[0])
-    mapped = [jax.ShapeDtypeStruct((3, *array.shape), array.dtype) for array in (q, k, v)]
-    lowered = jax.jit(attend).trace(*mapped).lower(lowering_platforms=("cuda",))
-    assert "mosaic_gpu_v2" in lowered.as_text()
+PACKED = masks.causal() & masks.same_segment()
+
+
+def loss(segment, q, k, v):
+    prepared = call.prepare(PACKED, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
+    return call.attend(prepared, q, k, v, 0.1)[0].astype(jnp.float32).sum()
+
+
+def lowered_text(function, B=4):
+    segment = jax.ShapeDtypeStruct((B, 128), jnp.int32)
+    arrays = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in random(B, 128, 4, 2, 64)[:3]]
+    return jax.jit(function).trace(segment, *arrays).lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_rows_may_be_mapped():
+    each = jax.vmap(lambda *row: loss(*(array[None] for array in row)))
+    assert "mosaic_gpu_v2" in lowered_text(each)
+
+
+def test_rows_and_heads_may_be_sharded_and_gradients_recompute():
+    mesh = jax.sharding.AbstractMesh((2, 2), ("data", "heads"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    heads = P("data", None, "heads")
+    local = jax.checkpoint(lambda *arrays: loss(*arrays)[None, None])
+    shards = jax.shard_map(
+        local, mesh=mesh, in_specs=(P("data"), heads, heads, heads), out_specs=P("data", "heads"), check_vma=False
+    )
+    gradient = jax.grad(lambda q, k, v, segment: shards(segment, q, k, v).sum(), (0, 1, 2))
+    text = lowered_text(lambda segment, q, k, v: gradient(q, k, v, segment))
+    assert text.count("mosaic_gpu_v2") == 3
+    assert "tensor<2x128x2x64xbf16>" in text  # two of four rows, two of four heads
 
 
 @pytest.mark.parametrize(
-    ("scale", "key_heads", "said"),
+    ("queries", "keys", "heads", "scale", "text"),
     [
-        (0.0, 2, "attention scale is 0.0, but the kernels take the maximum of scores before scaling"),
-        (1.0, 3, "4 query heads cannot share 3 key heads evenly"),
+        (128, 128, 2, 0.0, "attention scale is 0.0, but the kernels take the maximum of scores before scaling them"),
+        (128, 128, 2, -1.0, "Negate the queries for a negative scale, or ask for backend='dense'."),
+        (256, 128, 2, 0.1, "there are 256 queries and 128 keys, but the mask was prepared for 128 and 128. A plan"),
+        (128, 64, 2, 0.1, "there are 128 queries and 64 keys, but the mask was prepared for 128 and 128. A plan"),
+        (128, 128, 3, 0.1, "3 query heads cannot share 2 key heads evenly. Let the second divide the first."),
     ],
 )
-def test_what_the_kernels_would_compute_wrongly_is_refused(scale, key_heads, said):
-    facts = tokens.one_document(128)
-    prepared = call.prepare(masks.causal(), facts, None)
-    q, k = jnp.zeros((1, 128, 4, 64), jnp.bfloat16), jnp.zeros((1, 128, key_heads, 64), jnp.bfloat16)
-    with pytest.raises(ValueError, match=said):
-        call.attend(prepared, q, k, k, scale)
+def test_refused(queries, keys, heads, scale, text):
+    prepared = call.prepare(masks.causal(), packed([128]), None)
+    q, k, v, _ = random(1, queries, heads, 2, 64, S=keys)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        call.attend(prepared, q, k, v, scale)

@@ -1,0 +1,46 @@
+"""Lists against pictures of the blocks they come from."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from hybridlm import masks
+from hybridlm.attention.block_lists import block_lists, bounded, fill, transposed
+from hybridlm.facts import tokens
+
+PICTURE = [".fp.", "p...", "....", "fpff"]
+
+
+def classes(picture):
+    return jnp.array([[[".pf".index(block) for block in row] for row in picture]], jnp.int8)
+
+
+def read(lists):
+    """{row: (full blocks, partial blocks)}, the row with the most work first."""
+    order, full, total, column = (np.asarray(array)[0] for array in lists)
+    return {
+        row: (column[row, : full[row]].tolist(), column[row, full[row] : total[row]].tolist()) for row in order.tolist()
+    }
+
+
+def test_full_blocks_come_first_and_long_rows_too():
+    lists = read(block_lists(classes(PICTURE)))
+    assert lists == {3: ([0, 2, 3], [1]), 0: ([1], [2]), 1: ([], [0]), 2: ([], [])}
+    assert list(lists) == [3, 0, 1, 2]
+
+
+def test_the_transposed_lists_hold_the_queries_of_each_block_of_keys():
+    assert read(block_lists(transposed(classes(PICTURE)))) == {
+        0: ([3], [1]),
+        1: ([0], [3]),
+        2: ([3], [0]),
+        3: ([3], []),
+    }
+
+
+def test_what_fills_a_row_up_is_seen_by_nobody():
+    facts = tokens.one_document(5)
+    mask, filled = bounded(masks.bidirectional(), facts, 4), fill(facts, 2, 4)
+    sees = np.asarray(masks.materialize(mask, filled))
+    assert sees.shape == (2, 8, 8)
+    assert sees[..., :5].all() and not sees[..., 5:].any()
+    assert bounded(masks.causal(), tokens.one_document(8), 4).canonical == masks.causal().canonical
