@@ -3,8 +3,9 @@
     python -m benchmarks.roofline                    124M parameters, 32 rows of 1024, one accelerator
     python -m benchmarks.roofline --preset=1.3B --rows=8 --length=2048
 
-Kernels of a few profiled steps are attributed by the operation they came from. The least time is the larger of
-operations over the peak and of bytes over the memory's; the bytes of activations are not counted, so the rest has none.
+Kernels of a few profiled steps are sorted by their names, which tell products, attention and copies apart, but not
+which product or which reduction of the network they are. The least time of the products and of attention is their
+operations over the peak; that of the rest, what the optimizer reads and writes over the speed of memory.
 """
 
 import argparse
@@ -22,39 +23,31 @@ from hybridlm.config.storage import override
 from hybridlm.models import decoder, size
 from hybridlm.training.work import peak_flops
 
-PARTS = (
-    ("attention", r"cudnn|fmha|flash|mosaic|attend|bthk|dot_product_attention"),
-    ("products of layers", r"btd,djrk|bthk,hkd|btd,dcf|btf,fd|nvjet|gemm|cutlass|cublas"),
-    ("head", r"zud,vd|zuv|vd->|head|nll"),
-    ("optimizer", r"adam|optax|update|clip|apply_updates"),
-    ("copies", r"copy|transpose|memcpy|concatenate"),
-)
-"""Part -> what its kernels or the operations they came from are called; the first that fits takes a kernel."""
+PRODUCTS, ATTENTION, REST = "products of layers and head", "attention", "the rest"
+PARTS = {
+    ATTENTION: r"cudnn|fmha|flash|mosaic|attention",
+    PRODUCTS: r"nvjet|gemm|cutlass|cublas",
+    "copies": r"copy|transpose|memcpy|concatenate",
+}
+"""Part -> what its kernels are called; the first that fits takes a kernel."""
 MEMORY = 3.35e12
 """Bytes a second of an H100's memory, from its data sheet."""
 STEPS = 5
 
 
-def kernels(directory: str) -> Iterator[tuple[str, str, float]]:
-    """(kernel, operation, seconds) of everything that ran on a device."""
+def kernels(directory: str) -> Iterator[tuple[str, float]]:
+    """(kernel, seconds) of everything that ran on a GPU."""
     for file in pathlib.Path(directory).rglob("*.xplane.pb"):
         for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
-            if not plane.name.startswith("/device:GPU"):
-                continue
-            for line in plane.lines:
+            lines = plane.lines if plane.name.startswith("/device:GPU") else ()
+            for line in lines:
                 if line.name.startswith("Stream"):
-                    for event in line.events:
-                        stats = dict(event.stats)
-                        yield event.name, str(stats.get("tf_op") or stats.get("hlo_op") or ""), event.duration_ns / 1e9
+                    yield from ((event.name, event.duration_ns / 1e9) for event in line.events)
 
 
-def part_of(kernel: str, operation: str) -> str:
-    """Which part a kernel belongs to: by its operation if that tells, else by its own name."""
-    for text in (operation, kernel):
-        for part, pattern in PARTS:
-            if re.search(pattern, text, re.IGNORECASE):
-                return part
-    return "the rest"
+def part_of(kernel: str) -> str:
+    """Which part a kernel belongs to."""
+    return next((part for part, pattern in PARTS.items() if re.search(pattern, kernel, re.IGNORECASE)), REST)
 
 
 def least(experiment: Experiment, vocab_size: int, peak: float) -> dict[str, float]:
@@ -64,10 +57,9 @@ def least(experiment: Experiment, vocab_size: int, peak: float) -> dict[str, flo
     layers = parameters - rows * model.width * (1 if model.tied_head else 2)
     visible = experiment.data.row_length / 2
     return {
-        "attention": 12 * model.layers * model.heads * model.key_width * visible * tokens / peak,
-        "products of layers": 6 * layers * tokens / peak,
-        "head": 6 * rows * model.width * tokens / peak,
-        "optimizer": 28 * parameters / MEMORY,
+        ATTENTION: 12 * model.layers * model.heads * model.key_width * visible * tokens / peak,
+        PRODUCTS: 6 * (layers + rows * model.width) * tokens / peak,
+        REST: 28 * parameters / MEMORY,
     }
 
 
@@ -79,21 +71,18 @@ def show(name: str, experiment: Experiment) -> None:
         with jax.profiler.trace(directory):
             take(STEPS)
         found = list(kernels(directory))
-    spent, names = collections.Counter(), collections.defaultdict(collections.Counter)
-    for kernel, operation, seconds in found:
-        part = part_of(kernel, operation)
-        spent[part] += seconds / STEPS
-        names[part][(kernel[:70], operation[-90:])] += seconds / STEPS
+    spent, longest = collections.Counter(), collections.defaultdict(collections.Counter)
+    for kernel, seconds in found:
+        spent[part_of(kernel)] += seconds / STEPS
+        longest[part_of(kernel)][kernel[:90]] += seconds / STEPS
     floor = least(experiment, experiment.data.vocab_size, peak_flops() or float("inf"))
     total = sum(spent.values())
     print(f"\n{name}: {total * 1e3:.2f} ms of kernels a step")
     for part, seconds in spent.most_common():
         bound = f"least {floor[part] * 1e3:7.2f} ms" if part in floor else ""
-        print(f"  {part:20} {seconds * 1e3:8.2f} ms {seconds / total:6.1%}  {bound}")
-    for part in spent:
-        print(f"  longest of {part}:")
-        for (kernel, operation), seconds in names[part].most_common(6):
-            print(f"    {seconds * 1e3:7.3f} ms  {kernel}  <- {operation}")
+        print(f"  {part:28} {seconds * 1e3:8.2f} ms {seconds / total:6.1%}  {bound}")
+        for kernel, spent_here in longest[part].most_common(6):
+            print(f"    {spent_here * 1e3:7.3f} ms  {kernel}")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step                       124M parameters, 32 rows of 1024, bfloat16, one accelerator
     python -m benchmarks.train_step --preset=quickstart   the quickstart's mixture on a CPU
+    python -m benchmarks.train_step --preset=hybrids      families of experiments/hybrids; --backend=dense for its price
 
 Prints median and quartiles of the step time of both, their ratio pair by pair, tokens per second and MFU (attention
 counted by the mask's density, the head for targets alone). Tokens follow a Zipf law: speed does not depend on the text.
@@ -16,7 +17,7 @@ import jax
 import numpy as np
 
 from hybridlm.config.experiment import Experiment
-from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, prefix_lm
+from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, part_names, prefix_lm
 from hybridlm.config.presets import preset
 from hybridlm.config.storage import override
 from hybridlm.config.training import TrainingConfig
@@ -60,6 +61,12 @@ def experiments(name: str, rows: int, length: int) -> dict[str, Experiment]:
         from configs.quickstart import get_config
 
         return {"mixture": get_config()}
+    if name == "hybrids":
+        from experiments.hybrids.families import FAMILIES
+        from experiments.hybrids.shape import shape
+
+        base = shape(corpus="", prepared="")
+        return {family: dataclasses.replace(base, objectives=FAMILIES[family][0]) for family in ("ar", "shared")}
     model = preset(name, dtype="bfloat16", head_bias=True, vocab_multiple=128)
     base = override(base, {"data.row_length": length, "data.vocab_size": 50257})
     base = dataclasses.replace(base, model=model)
@@ -98,7 +105,10 @@ def stepper(experiment: Experiment):
     inputs = jax.jit(lambda b: steps.draw(experiment, task, b, jax.random.key(0)))(batch)
     flops = step_flops(experiment.model, task.vocab_size, inputs, mean_visible(inputs))
     make = lambda: states.start(  # noqa: E731
-        tasks.init(task, jax.random.key(0)), optimizer, len(experiment.objectives), steps.label_count(experiment, task)
+        tasks.init(task, jax.random.key(0)),
+        optimizer,
+        len(part_names(experiment.objectives)),
+        steps.label_count(experiment, task),
     )
     box = [jax.jit(make)()]
 
@@ -146,11 +156,13 @@ def main() -> None:
     parser.add_argument("--burst", type=int, default=10)
     parser.add_argument("--chunk", type=int, default=8192, help="tokens whose logits exist at once")
     parser.add_argument("--only", default="", help="time one of the experiments alone")
+    parser.add_argument("--backend", default="auto", help="of attention: auto, cudnn, mosaic or dense")
     flags = parser.parse_args()
     print(f"{jax.device_count()} x {jax.devices()[0].device_kind}, jax {jax.__version__}, preset {flags.preset}")
     for name, experiment in experiments(flags.preset, flags.rows, flags.length).items():
         if flags.only in ("", name):
-            compare(name, override(experiment, {"training.head_chunk": flags.chunk}), flags.pairs, flags.burst)
+            changes = {"training.head_chunk": flags.chunk, "model.attention_backend": flags.backend}
+            compare(name, override(experiment, changes), flags.pairs, flags.burst)
 
 
 if __name__ == "__main__":

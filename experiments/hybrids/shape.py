@@ -28,7 +28,7 @@ def data(corpus: str) -> DataConfig:
 
 
 def shape(corpus: str, prepared: str) -> Experiment:
-    """25.8M parameters beside the embedding, 65,536 tokens a step."""
+    """25.7M parameters beside the embedding, 65,536 tokens a step."""
     model = ModelConfig(
         width=512, layers=8, heads=8, kv_heads=8, ffn=1408, vocab_multiple=128, head_bias=True, dtype="bfloat16"
     )

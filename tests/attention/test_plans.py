@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from hybridlm import attention, masks
+from hybridlm.attention import plans
+from hybridlm.config.model import ModelConfig
 from hybridlm.facts import tokens
 
 pytestmark = pytest.mark.xdist_group("attention")  # one process compiles each small operation once
@@ -109,3 +111,8 @@ def test_kernels_are_for_hopper(monkeypatch):
     explanation = attention.explain(masks.unified(), ROW, **GPU)
     assert explanation.backend == "dense"
     assert "for compute capability 9.0 (H100, H200), and this GPU has 8.0" in explanation.reason
+
+
+def test_every_backend_can_be_named_in_a_config():
+    for backend in plans.BACKENDS:
+        assert ModelConfig(attention_backend=backend.NAME).attention_backend == backend.NAME
