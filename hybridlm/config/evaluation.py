@@ -1,6 +1,7 @@
 """How a model is read on held-out text: one column of the report per reading, all on the same targets."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from hybridlm.config.combination import Combination
 from hybridlm.config.errors import nearest, one_of, require
@@ -167,13 +168,15 @@ class EvaluationConfig:
         for name, combination in self.combinations.items():
             where = f"evaluation.combinations.{name}"
             require(name not in self.readings, f"{where} has the name of a reading; give its column another one.")
-            for expert in combination.experts:
-                require(
-                    expert in self.readings,
-                    f"{where}.experts names {expert!r}, which is no reading{nearest(expert, self.readings)}",
-                )
-                require(
-                    self.readings[expert].has_predictions,
-                    f"{where}.experts names {expert!r}, a bound or a mixture of orders, behind whose values stands no "
-                    "one distribution per token; take a reading of the same objective with estimator='chain'.",
-                )
+            check_experts(f"{where}.experts", combination, self.readings)
+
+
+def check_experts(where: str, combination: Combination, readings: Mapping[str, Reading]) -> None:
+    """Raises ConfigError unless one distribution per token stands behind each reading that a combination joins."""
+    for expert in combination.experts:
+        require(expert in readings, f"{where} names {expert!r}, which is no reading{nearest(expert, readings)}")
+        require(
+            readings[expert].has_predictions,
+            f"{where} names {expert!r}, a bound or a mixture of orders, behind whose values stands no one distribution "
+            "per token; take a reading of the same objective with estimator='chain'.",
+        )

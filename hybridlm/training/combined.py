@@ -18,7 +18,7 @@ from hybridlm.combine.combined import Frequencies, check_vocabularies, combined
 from hybridlm.combine.oracle import NotAModel, oracle_switch
 from hybridlm.config.combination import Combination
 from hybridlm.config.errors import nearest, require
-from hybridlm.config.evaluation import Reading
+from hybridlm.config.evaluation import Reading, check_experts
 from hybridlm.facts.head import Head
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import Part
@@ -61,15 +61,7 @@ class Told:
 
 def part(name: str, combination: Combination, readings: Mapping[str, Reading]) -> Part:
     """What the values of a combination mean: exact if both experts see nothing but text to the left of their token."""
-    for expert in combination.experts:
-        require(
-            expert in readings, f"combination {name!r} names {expert!r}, which is no reading{nearest(expert, readings)}"
-        )
-        require(
-            readings[expert].has_predictions,
-            f"combination {name!r} names {expert!r}, a bound or a mixture of orders, behind whose values stands no one "
-            "distribution per token; give that reading estimator='chain'.",
-        )
+    check_experts(f"combination {name!r}", combination, readings)
     is_exact = all(_sees_left_alone(readings[expert]) for expert in combination.experts)
     kind = ScoreKind.EXACT if is_exact else ScoreKind.CONDITIONAL
     return Part(name, kind, f"what {combination.experts[0]} and what {combination.experts[1]} sees")
