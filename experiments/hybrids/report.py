@@ -58,14 +58,16 @@ def main(argv: list[str]) -> int:
 
     from etils import epath
 
-    from experiments.hybrids import results
+    from experiments.hybrids import judged, results
     from hybridlm.cli.compare import run as compare
 
     output = epath.Path(flags.output)
     output.mkdir(parents=True, exist_ok=True)
-    found = results.results(epath.Path(flags.workdir), SYSTEMS)
+    root = epath.Path(flags.workdir)
+    found = results.results(root, SYSTEMS)
     (output / "results.json").write_text(json.dumps(found, indent=1))
     results.draw(found, output)
+    (output / "claims.md").write_text(judged.claims_table(root, MARGIN))
     for name, arguments in comparisons(flags.workdir).items():
         compare([*arguments, f"--output={output / name}", f"--families={SHOWN}", f"--margin={MARGIN}"])
     return 0

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Callable
 
 from experiments.hybrids.families import FAMILIES
+from experiments.hybrids.shape import KEPT
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.token_weights import TokenWeight
+from hybridlm.config.training import CheckpointConfig
 
 RARE = "frequency_mass=rarest_quarter"
 SEEDS = {"ar": 3, "shared": 3}
@@ -32,6 +34,8 @@ def balanced(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, mixing=mixing))
 
 
+PLACEBO = "ar"
+"""The run whose earlier checkpoints are kept, to be held against others of the same average."""
 CHANGES: dict[str, Callable[[Experiment], Experiment]] = {
     "up_weighted": up_weighted,
     "curriculum": curriculum,
@@ -58,4 +62,7 @@ def experiment(base: Experiment, name: str) -> Experiment:
         objectives=objectives,
         evaluation=dataclasses.replace(base.evaluation, readings=readings),
     )
+    if name == PLACEBO:
+        every, keep = KEPT
+        found = dataclasses.replace(found, checkpoint=CheckpointConfig(every=every, keep=keep))
     return CHANGES[change](found) if change else found

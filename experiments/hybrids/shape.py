@@ -13,9 +13,9 @@ from hybridlm.config.training import CheckpointConfig, OptimizerConfig, Training
 DOMAINS = ("prose", "encyclopaedic", "technical", "scientific", "code_python", "sql", "yaml_json", "numbers")
 LEFT_OUT = "biomedical"
 ROW_LENGTH = 512
-STEPS = 800
-EARLIER = 640
-"""A step whose checkpoint is kept: the earlier stage of the placebo of training progress."""
+STEPS = 1600
+KEPT = 80, 12
+"""Steps between the checkpoints of plain autoregression, and how many are kept: one of them becomes the placebo."""
 
 
 def data(corpus: str) -> DataConfig:
@@ -39,6 +39,6 @@ def shape(corpus: str, prepared: str) -> Experiment:
         model=model,
         optimizer=OptimizerConfig(learning_rate=2e-3, warmup=100, schedule="wsd", decay=0.2, final=0.02),
         training=TrainingConfig(steps=STEPS, batch_rows=128, log_every=50, head_chunk=8192),
-        checkpoint=CheckpointConfig(every=EARLIER, keep=2),
+        checkpoint=CheckpointConfig(every=STEPS, keep=1),
         evaluation=EvaluationConfig(split="test", rows=2048, batch_rows=32),
     )

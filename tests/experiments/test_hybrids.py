@@ -6,9 +6,9 @@ import types
 import numpy as np
 import pytest
 
-from experiments.hybrids import report, results, runs, systems
+from experiments.hybrids import report, results, runs, score, systems
 from experiments.hybrids.run import place
-from experiments.hybrids.shape import EARLIER, shape
+from experiments.hybrids.shape import KEPT, shape
 
 BASE = shape("data/corpus", "data/rows")
 LABELS = ("most_frequent_quarter", "second_quarter", "third_quarter", "rarest_quarter")
@@ -21,11 +21,22 @@ def test_every_run_differs_from_the_base_in_what_its_name_says_alone(name):
     changed = {field for field, is_same in same.items() if not is_same} - {"name", "objectives", "evaluation"}
     allowed = {"up_weighted": {"training"}, "curriculum": {"training"}, "balanced": {"data"}}
     rest, _, seed = name.partition("@")
-    assert changed == allowed.get(rest.partition(":")[2], set()) | ({"seed"} if seed else set())
+    kept = {"checkpoint"} if name == runs.PLACEBO else set()
+    assert changed == allowed.get(rest.partition(":")[2], set()) | ({"seed"} if seed else set()) | kept
 
 
-def test_the_earlier_stage_is_one_that_is_kept():
-    assert BASE.checkpoint.every == EARLIER < BASE.training.steps
+def test_the_checkpoints_of_the_placebo_reach_the_last_step():
+    every, keep = KEPT
+    assert BASE.training.steps % every == 0
+    assert every * keep < BASE.training.steps
+
+
+@pytest.mark.parametrize(("aim", "step"), [(3.0, 80), (2.45, 160), (1.0, 160)])
+def test_the_placebo_is_the_earlier_checkpoint_nearest_to_the_other_run(monkeypatch, aim, step):
+    nats = {("ar", 80): 2.9, ("ar", 160): 2.5, ("ar", 240): 1.0, ("shared", -1): aim}
+    monkeypatch.setattr(score, "validation", lambda run, step: nats[run, step])
+    monkeypatch.setattr(score, "kept", lambda run: [80, 160, 240])
+    assert score.nearest("ar", "shared") == step
 
 
 def test_every_run_that_is_compared_exists():
