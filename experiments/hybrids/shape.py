@@ -13,8 +13,8 @@ from hybridlm.config.training import CheckpointConfig, OptimizerConfig, Training
 DOMAINS = ("prose", "encyclopaedic", "technical", "scientific", "code_python", "sql", "yaml_json", "numbers")
 LEFT_OUT = "biomedical"
 ROW_LENGTH = 512
-STEPS = 1600
-KEPT = 80, 12
+STEPS = 800
+KEPT = 80, 9
 """Steps between the checkpoints of plain autoregression, and how many are kept: one of them becomes the placebo."""
 
 

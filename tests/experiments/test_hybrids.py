@@ -5,8 +5,9 @@ import types
 
 import numpy as np
 import pytest
+from etils import epath
 
-from experiments.hybrids import report, results, runs, score, systems
+from experiments.hybrids import levels, report, results, runs, score, systems
 from experiments.hybrids.run import place
 from experiments.hybrids.shape import KEPT, shape
 
@@ -91,3 +92,24 @@ def test_a_linear_gate_costs_what_the_mixture_of_both_probabilities_does():
     features_NF = np.zeros((2, len(systems.FEATURES)))
     mixed = -np.log(p_NG.mean(1)).mean()
     assert systems.cost(systems.PLAIN["average"], -np.log(p_NG), features_NF) == pytest.approx(mixed)
+
+
+def test_levels_put_the_cheapest_reading_first_and_leave_out_what_is_of_other_targets(tmp_path):
+    head = "family,label,column,mean,low,high,tokens,groups,kind,bits_per_byte"
+    labels = [("all", "all"), *(("frequency_mass", band) for band in levels.BANDS), ("script", "latin")]
+    for run, nats in (("a", 3.0), ("b", 2.0)):
+        readings = {"ar": nats, "ar after prefix": 1.0, "unigram": 7.0}
+        rows = [
+            f"{family},{label},{name},{x},0,9,5,2,exact,1.5" for name, x in readings.items() for family, label in labels
+        ]
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "scores.csv").write_text("\n".join([head, *rows]))
+    found = levels.levels(epath.Path(tmp_path))
+    assert set(found["family"]) == {"all", "frequency_mass"}
+    assert set(found[found["column"] == "unigram"]["run"]) == {"a"}
+    lines = levels.table(found).splitlines()[2:]
+    assert [line.split(" | ")[:4] for line in lines] == [
+        ["| b", "ar", "exact", "2.000"],
+        ["| a", "ar", "exact", "3.000"],
+        ["| a", "unigram", "exact", "7.000"],
+    ]
