@@ -77,24 +77,38 @@ def from_columns(
     extra: Mapping[str, ArrayLike] | None = None,
 ) -> TokenFacts:
     """Facts of packed rows from their columns: padding is segment 0, `index` counts along the row,
-    and every token is its own block unless `block_BT` says otherwise."""
+    and every token is its own block unless `block_BT` says otherwise.
+
+    Raises ValueError for a column that holds no whole numbers, which masks compare exactly.
+    """
     if taken := sorted(set(extra or ()) & _RESERVED):
         raise ValueError(
             f"column {taken[0]!r} cannot be a fact, because every token already has {taken[0]!r}; rename it."
         )
-    segment_BT = jnp.asarray(segment_BT, jnp.int32)
+    segment_BT = _whole("segment", segment_BT)
     in_order = index_BT is None
-    index_BT = along_row(segment_BT.shape) if in_order else jnp.asarray(index_BT, jnp.int32)
+    index_BT = along_row(segment_BT.shape) if in_order else _whole("index", index_BT)
     return TokenFacts(
-        position=jnp.asarray(position_BT, jnp.int32),
+        position=_whole("position", position_BT),
         index=index_BT,
         segment=segment_BT,
-        block=index_BT if block_BT is None else jnp.asarray(block_BT, jnp.int32),
-        stream=jnp.zeros_like(segment_BT) if stream_BT is None else jnp.asarray(stream_BT, jnp.int32),
+        block=index_BT if block_BT is None else _whole("block", block_BT),
+        stream=jnp.zeros_like(segment_BT) if stream_BT is None else _whole("stream", stream_BT),
         valid=(segment_BT > 0).astype(jnp.int32),
-        extra={name: jnp.asarray(column, jnp.int32) for name, column in (extra or {}).items()},
+        extra={name: _whole(name, column) for name, column in (extra or {}).items()},
         in_order=in_order,
     )
+
+
+def _whole(name, column):
+    """The column as int32."""
+    column = jnp.asarray(column)
+    if jnp.issubdtype(column.dtype, jnp.floating):
+        raise ValueError(
+            f"column {name!r} holds {column.dtype}, but facts are whole numbers, which a mask compares exactly; "
+            "round it, or number its levels, and pass integers."
+        )
+    return column.astype(jnp.int32)
 
 
 def one_document(length: int, *, offset: int = 0) -> TokenFacts:

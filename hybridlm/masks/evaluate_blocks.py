@@ -55,6 +55,9 @@ def block_map(
     block_k: int = 128,
 ) -> Int8[Array, "B QB KB"]:
     """0 empty, 1 partial, 2 full, per block. Lengths need not divide: a last block is judged by the tokens it has."""
+    for name, size in (("block_q", block_q), ("block_k", block_k)):
+        if size < 1:
+            raise ValueError(f"{name}={size} must be at least 1: it is the tokens of a block; kernels take 64 or 128.")
     k_facts = q_facts if k_facts is None else k_facts
     check(mask, q_facts, k_facts)
     blocks = _Blocks(_Side(q_facts, block_q, (0, 2, 3)), _Side(k_facts, block_k, (1, 2, 4)))

@@ -57,7 +57,7 @@ def test_the_promise_of_order_is_kept_by_rows_and_dropped_along_them():
     rows, along = (concatenate([facts, facts], axis=axis) for axis in (0, 1))
     assert (rows.in_order, rows.shape) == (True, (4, 6))
     assert (along.in_order, along.shape) == (False, (2, 12))
-    assert not from_columns(SEGMENT, POSITION, index_BT=np.zeros((2, 6))).in_order
+    assert not from_columns(SEGMENT, POSITION, index_BT=np.zeros((2, 6), int)).in_order
     np.testing.assert_array_equal(along.index[0], [0, 1, 2, 3, 4, 5] * 2)
 
 
@@ -76,3 +76,11 @@ def test_a_fact_out_of_range_is_refused_by_name(value):
         f"fact 'depth' must stay strictly within ±{LIMIT} (2**29) so that masks cannot overflow int32, but it "
         f"spans {low} to {high}; store a smaller number, for example an id counted from 0."
     )
+
+
+@pytest.mark.parametrize("name", ["segment", "position", "index", "block", "stream", "level"])
+def test_a_column_of_fractions_is_refused(name):
+    columns = {"segment": SEGMENT, "position": POSITION, name: np.full((2, 6), 0.5)}
+    extra = {"level": columns.pop("level")} if name == "level" else None
+    with pytest.raises(ValueError, match=f"^column '{name}' holds float.*, but facts are whole numbers.*pass integers"):
+        from_columns(**{f"{key}_BT": column for key, column in columns.items()}, extra=extra)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from hybridlm import masks
+from hybridlm.facts.tokens import one_document
 
 T = 48
 DOCUMENTS = [17, 13, 1, 12]  # and five tokens of padding
@@ -60,3 +61,9 @@ def test_exact(name, row):
     for block_q, block_k in BLOCKS:
         found = block_map(mask, facts, block_q=block_q, block_k=block_k)[0]
         np.testing.assert_array_equal(found, brute_force(matrix, block_q, block_k))
+
+
+@pytest.mark.parametrize("side", ["block_q", "block_k"])
+def test_a_block_of_no_tokens_is_refused(side):
+    with pytest.raises(ValueError, match=f"^{side}=0 must be at least 1: it is the tokens of a block; kernels take 64"):
+        masks.block_map(masks.causal(), one_document(8), **{side: 0})
