@@ -1,75 +1,73 @@
 """The fused backends against the dense reference on a real card, forward and backward, in bfloat16.
 
 JAX_PLATFORMS=cuda python -m pytest -n0 -m gpu tests/attention/test_on_gpu.py
-JAX_PLATFORMS=cuda python tests/attention/test_on_gpu.py          where there is no pytest
+JAX_PLATFORMS=cuda python tests/attention/test_on_gpu.py          without pytest: all at once, and prints the errors
 """
 
-import concurrent.futures
 import functools
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec as P
 
 from hybridlm import attention, masks
+from hybridlm.attention.mosaic import call
 from hybridlm.facts import tokens
-
-try:
-    import pytest
-except ImportError:  # run as a script
-    pass
-else:
-    pytestmark = pytest.mark.gpu
-
-    @pytest.fixture(autouse=True)
-    def _needs_a_gpu():
-        if jax.default_backend() != "gpu":
-            pytest.skip(f"these kernels need an NVIDIA GPU, and this is {jax.default_backend()}")
-
 
 NEAR = 0.015
 """The largest relative error (of norms); one rounding to bfloat16 costs up to 0.004."""
+NAMES = ("out", "dq", "dk", "dv")
 
 
-def compare(mask, *, T=256, H=4, J=4, K=64, lengths=(0, 1, 77, 256)):
-    """cuDNN, which must be the router's own choice, against the reference on padded rows."""
-    length = jnp.broadcast_to(jnp.array(lengths, jnp.int32)[:, None], (len(lengths), T))
-    ones = jnp.ones(length.shape, jnp.int32)
-    facts = tokens.from_columns(ones, ones, extra={"length": length})
-    hold_against_reference("cudnn", mask, facts, None, H, J, K)
+def random(q_facts, k_facts, H, J, K):
+    """q, k, v and a cotangent for these tokens."""
+    (B, T), S = q_facts.shape, (k_facts or q_facts).shape[1]
+    keys = jax.random.split(jax.random.key(T + K), 4)
+    shapes = (B, T, H, K), (B, S, J, K), (B, S, J, K), (B, T, H, K)
+    return [jax.random.normal(key, shape, jnp.bfloat16) for key, shape in zip(keys, shapes)]
 
 
-def hold_against_reference(backend, mask, q_facts, k_facts, H, J, K):
-    """Output and gradients of the backend the router chooses; memory is poisoned before, and two runs are the same."""
-    B, T = q_facts.shape
-    S = T if k_facts is None else k_facts.shape[1]
-    shapes = [(B, T, H, K), (B, S, J, K), (B, S, J, K), (B, T, H, K)]
-    keys = jax.random.split(jax.random.key(T + K), len(shapes))
-    arrays = [jax.random.normal(key, shape, jnp.bfloat16) for key, shape in zip(keys, shapes)]
+def with_gradients(attend, q, k, v, dout):
+    out, pull = jax.vjp(attend, q, k, v)
+    return out, *pull(dout)
 
-    def run(name, q, k, v, cotangent):
-        plan = attention.plan(mask, q_facts, k_facts, dtype=q.dtype, head_width=K, backend=name)
-        assert name == "dense" or backend == plan.backend.NAME
-        out, pull = jax.vjp(plan.attend, q, k, v)
-        return out, *pull(cotangent)
 
+def through(backend, mask, q_facts, k_facts, *arrays):
+    """Output and gradients of a backend, which must be the router's own choice unless it is the reference."""
+    plan = attention.plan(mask, q_facts, k_facts, dtype=arrays[0].dtype, head_width=arrays[0].shape[-1],
+                          backend="dense" if backend == "dense" else "auto")  # fmt: skip
+    assert backend == plan.backend.NAME
+    return with_gradients(plan.attend, *arrays)
+
+
+def errors(found, expected):
+    """Relative errors by name; a gradient of nothing is held against the size of its inputs."""
+    pairs = {name: (np.asarray(a, np.float64), np.asarray(b, np.float64)) for name, a, b in zip(NAMES, found, expected)}
+    return {name: np.linalg.norm(a - b) / (np.linalg.norm(b) or np.sqrt(b.size)) for name, (a, b) in pairs.items()}
+
+
+def hold_against_reference(backend, mask, q_facts, k_facts=None, *, H, J, K):
+    """Near the reference in float32 with memory poisoned before; zeros where nothing is seen; ours twice alike."""
+    arrays = random(q_facts, k_facts, H, J, K)
     with jax.default_matmul_precision("highest"):
-        reference = jax.jit(functools.partial(run, "dense"))
+        reference = jax.jit(functools.partial(through, "dense", mask, q_facts, k_facts))
         expected = reference(*(array.astype(jnp.float32) for array in arrays))
-    fused = jax.jit(functools.partial(run, "auto"))
+    fused = jax.jit(functools.partial(through, backend, mask, q_facts, k_facts))
     jax.block_until_ready([jnp.full(2**26, jnp.nan) for _ in range(4)])
     found, again = fused(*arrays), fused(*arrays)
+    off = errors(found, expected)
+    assert max(off.values()) < NEAR, f"{mask!r} is off by {off}"
     hidden = ~np.asarray(masks.materialize(mask, q_facts, k_facts))
-    for name, got, want, repeated in zip(("out", "dq", "dk", "dv"), found, expected, again):
+    for name, got, repeated in zip(NAMES, found, again):
+        assert not np.asarray(got)[hidden.all(2 if name in ("out", "dq") else 1)].any(), f"{name} where nothing is seen"
         if backend == "mosaic":
             assert np.array_equal(got, repeated), f"{name} of {mask!r} differs between two runs"
-        got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-        assert np.isfinite(got).all(), f"{name} of {mask!r} is not finite"
-        # a query that sees one key alone has no gradient, which only the size of its inputs can be held against
-        error = np.linalg.norm(got - want) / (np.linalg.norm(want) or np.sqrt(want.size))
-        assert error < NEAR, f"{name} of {mask!r} is off by {error:.4f}"
-        unused = hidden.all(2 if name in ("out", "dq") else 1)
-        assert not got[unused].any(), f"{name} of {mask!r} is not zero where nothing is seen"
+    return off
 
 
 def packed(T, *ends):
@@ -87,66 +85,164 @@ def two_streams(T, block):
     return tokens.from_columns(np.ones_like(index), index, index_BT=index, block_BT=index // block, stream_BT=stream)
 
 
-def test_our_kernels():
-    """Many thread blocks take many tiles each; lengths that no block divides, padding, rows that see nothing."""
-    documents = packed(1000, (180, 500, 612, 990), (1000,), (3,), (64, 128, 777))
-    in_documents = masks.same_segment() & masks.valid()
-    hold_against_reference("mosaic", masks.causal() & in_documents, documents, None, 16, 4, 64)
-    hold_against_reference("mosaic", masks.window(70, 3) & in_documents, documents, None, 8, 8, 128)
-    hold_against_reference("mosaic", masks.block_diffusion(), two_streams(2048, 32), None, 16, 1, 128)
+def one_document(*, T=256, lengths=(0, 1, 77, 256), **extra):
+    """Rows of one document with a fact of the row each."""
+    ones = np.ones((len(lengths), T), np.int32)
+    columns = {name: np.array(values)[:, None] * ones for name, values in {"length": lengths, **extra}.items()}
+    return tokens.from_columns(ones, np.arange(T) * ones, extra=columns)
 
 
-def test_our_kernels_on_a_user_s_mask_and_queries_from_an_offset_on():
+CAUSAL, IN_DOCUMENTS = masks.causal(), masks.same_segment() & masks.valid()
+DOCUMENTS = packed(1000, (180, 500, 612, 990), (1000,), (3,), (64, 128, 777))
+
+
+def case_packed_documents_and_padding_no_block_divides_64_wide():
+    return hold_against_reference("mosaic", CAUSAL & IN_DOCUMENTS, DOCUMENTS, H=16, J=4, K=64)
+
+
+def case_two_sided_window_in_documents_128_wide():
+    return hold_against_reference("mosaic", masks.window(70, 3) & IN_DOCUMENTS, DOCUMENTS, H=8, J=8, K=128)
+
+
+def case_block_diffusion_in_two_streams_one_key_head_128_wide():
+    return hold_against_reference("mosaic", masks.block_diffusion(), two_streams(2048, 32), H=16, J=1, K=128)
+
+
+def case_block_diffusion_in_two_streams_64_wide():
+    return hold_against_reference("mosaic", masks.block_diffusion(), two_streams(1024, 16), H=4, J=4, K=64)
+
+
+def case_a_prefix_for_each_row_128_wide():
+    facts = one_document(T=640, lengths=(640,) * 3, prefix_length=(1, 130, 640))
+    return hold_against_reference("mosaic", CAUSAL | masks.prefix(), facts, H=4, J=2, K=128)
+
+
+def case_a_user_s_mask_and_queries_from_an_offset_on():
     keys = packed(777, (300, 700))
     queries = jax.tree.map(lambda column: column[:, 500:], keys)
     mask = masks.custom(lambda q, k: ((q.index - k.index) % 3 == 0) & (q.index >= k.index) & ~(q.segment == k.segment))
-    hold_against_reference("mosaic", mask, queries, keys, 4, 2, 64)
+    return hold_against_reference("mosaic", mask, queries, keys, H=4, J=2, K=64)
 
 
-def test_causal():
-    for K in (64, 128):
-        compare(masks.causal(), K=K)
+def case_everything_128_wide():
+    mask = masks.custom(lambda q, k: q.index >= 0)
+    return hold_against_reference("mosaic", mask, packed(512, (512,)), H=2, J=2, K=128)
 
 
-def test_full():
-    for K in (64, 128):
-        compare(masks.bidirectional(), K=K)
+def case_log_sum_exp_and_keys_that_are_hidden_and_not_a_number():
+    mask, facts = CAUSAL & IN_DOCUMENTS, packed(300, (100, 200))
+    q, k, v, dout = random(facts, None, 2, 2, 64)
+    seen = np.asarray(masks.materialize(mask, facts))[0]
+    scores = jnp.einsum("BTHK,BSHK->BHTS", *(array.astype(jnp.float32) for array in (q, k)), precision="highest")
+    wanted = jax.nn.logsumexp(jnp.where(seen, scores / 8, -jnp.inf), -1)
+    prepared = call.prepare(mask, facts, None)
+
+    @jax.jit
+    def fused(q, k, v, dout):
+        out, pull, lse = jax.vjp(lambda *qkv: call.attend(prepared, *qkv, 1 / 8), q, k, v, has_aux=True)
+        return lse, out, *pull(dout)
+
+    found = fused(q, k, v, dout)
+    rows = seen.any(1)
+    assert np.isneginf(np.asarray(found[0])[..., ~rows]).all()
+    broken = fused(q, jnp.where(seen.any(0)[:, None, None], k, jnp.nan), v, dout)
+    for name, got, want in zip(("lse", "out", "dq", "dk", "dv"), broken, found):
+        if name != "dq":  # adds 0 times the hidden keys of a block with visible ones
+            assert np.array_equal(got, want), f"{name} reads keys that are hidden"
+    return {"lse": float(abs(found[0] - wanted)[..., rows].max())}
 
 
-def test_window():
-    for K in (64, 128):
-        compare(masks.causal() & masks.window(100), K=K)
+def case_mapped_sharded_and_recomputed():
+    mask, facts = CAUSAL & IN_DOCUMENTS, packed(256, (100, 256), (30, 200))
+    arrays = random(facts, None, 2, 2, 64)
+
+    def plain(segment, *arrays):
+        known = tokens.from_columns(segment, jnp.arange(segment.shape[1])[None])
+        return through("mosaic", mask, known, None, *arrays)
+
+    def mapped(segment, *arrays):
+        each = jax.vmap(lambda segment, *one: plain(segment[None], *(array[None] for array in one)))
+        return [array[:, 0] for array in each(segment, *arrays)]
+
+    def recomputed(segment, *arrays):
+        attend = jax.checkpoint(lambda *qkv: plain(segment, *qkv, arrays[3])[0])
+        return with_gradients(attend, *arrays)
+
+    mesh = jax.make_mesh((1, 1), ("data", "heads"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+    heads = P("data", None, "heads")
+    sharded = jax.shard_map(plain, mesh=mesh, in_specs=(P("data"), *[heads] * 4), out_specs=heads, check_vma=False)
+    expected = jax.jit(plain)(facts.segment, *arrays)
+    off = {}
+    for how in mapped, sharded, recomputed:
+        found = errors(jax.jit(how)(facts.segment, *arrays), expected)
+        assert max(found.values()) < 1e-5, f"{how} gives something else"
+        off[getattr(how, "__name__", "sharded")] = max(found.values())
+    return off
 
 
-def test_window_of_one_and_window_longer_than_the_row():
-    compare(masks.causal() & masks.window(0))
-    compare(masks.causal() & masks.window(1000))
+def cudnn(mask, facts=None, *, J=4, K=64):
+    return hold_against_reference("cudnn", mask, facts or one_document(), H=4, J=J, K=K)
 
 
-def test_padding():
-    for K in (64, 128):
-        compare(masks.padding(), K=K)
+def case_cudnn_64_wide():
+    window, padding = masks.window(100), masks.padding()
+    return [cudnn(mask) for mask in (CAUSAL, masks.bidirectional(), CAUSAL & window, padding, CAUSAL & padding)]
 
 
-def test_causal_padding():
-    for K in (64, 128):
-        compare(masks.causal() & masks.padding(), K=K)
+def case_cudnn_128_wide_and_grouped():
+    found = [cudnn(mask, J=2, K=128) for mask in (CAUSAL, masks.bidirectional(), CAUSAL & masks.window(100))]
+    return [*found, cudnn(CAUSAL & masks.padding(), J=1, K=128)]
 
 
-def test_grouped_and_single_key_heads():
-    for J in (2, 1):
-        compare(masks.causal(), J=J)
-        compare(masks.padding(), J=J)
+def case_cudnn_windows_of_one_and_longer_than_the_row():
+    return [cudnn(CAUSAL & masks.window(left)) for left in (0, 1000)]
 
 
-def test_a_length_that_is_no_multiple_of_a_block():
-    compare(masks.causal(), T=202, lengths=(0, 202))
-    compare(masks.causal() & masks.padding(), T=202, lengths=(0, 150, 202))
+def case_cudnn_lengths_that_are_no_multiple_of_a_block():
+    facts = one_document(T=202, lengths=(0, 150, 202))
+    return [cudnn(CAUSAL & masks.padding(), facts), cudnn(CAUSAL, facts)]
+
+
+CASES: dict[str, Callable] = {name[5:]: case for name, case in list(globals().items()) if name.startswith("case_")}
+
+try:
+    import pytest
+except ImportError:  # run as a script
+    pass
+else:
+
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+    def test_on_gpu(case):
+        if jax.default_backend() != "gpu":
+            pytest.skip(f"these kernels need an NVIDIA GPU, and this is {jax.default_backend()}")
+        case()
+
+
+def text(found):
+    """Errors for people."""
+    if isinstance(found, list):
+        return "; ".join(map(text, found))
+    return " ".join(f"{name} {value:.2g}" for name, value in found.items())
+
+
+def run(name, start):
+    """A case in a process of its own."""
+    try:
+        said = text(CASES[name]())
+    except Exception as problem:  # the other cases go on
+        said = f"FAILED {type(problem).__name__}: {str(problem)[:500]}"
+    print(f"{time.time() - start:5.1f} s  {name}: {said}", flush=True)
 
 
 if __name__ == "__main__":
-    tests = {name: test for name, test in list(globals().items()) if name.startswith("test_")}
-    with concurrent.futures.ThreadPoolExecutor() as pool:  # they compile at the same time
-        for name, done in [(name, pool.submit(test)) for name, test in tests.items()]:
-            done.result()
-            print(name, "passed", flush=True)
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    spawn, start = multiprocessing.get_context("spawn"), time.time()
+    running = {name: spawn.Process(target=run, args=(name, start)) for name in CASES}  # they compile at the same time
+    for process in running.values():
+        process.start()
+    for name, process in running.items():
+        process.join(max(0, start + 100 - time.time()))
+        if process.is_alive():
+            process.kill()
+            print(f"{name}: FAILED, it has not ended")

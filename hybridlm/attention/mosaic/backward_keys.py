@@ -31,6 +31,7 @@ from hybridlm.attention.mosaic.tiles import (
 from hybridlm.masks.mask import Mask
 
 
+@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
 def key_gradients(
     q: Array,
     k: Array,

@@ -27,6 +27,7 @@ from hybridlm.attention.mosaic.tiles import (
 from hybridlm.masks.mask import Mask
 
 
+@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
 def query_gradient(
     q: Array,
     k: Array,

@@ -101,7 +101,7 @@ def _check(prepared: Prepared, q: Array, k: Array, scale: float) -> None:
         raise ValueError(
             f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
             f"{prepared.lengths[0]} and {prepared.lengths[1]}. A plan serves the batch it was made for: make one from "
-            "these tokens' facts."
+            "these tokens' facts, under shard_map inside it."
         )
     if q.shape[2] % k.shape[2]:
         raise ValueError(

@@ -33,6 +33,7 @@ _LOWEST = -1e30
 """Below every score, yet finite, so that a row that sees nothing has a sum of 0 and never a NaN."""
 
 
+@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
 def forward(
     q: Array,
     k: Array,

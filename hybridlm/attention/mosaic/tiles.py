@@ -34,6 +34,13 @@ class Tiles:
     columns: int
     stages: int
 
+    def __post_init__(self) -> None:
+        if self.columns not in (64, 128) or self.stages < 1:
+            raise ValueError(
+                f"tiles of {self.columns} columns, {self.stages} at once, cannot be: a block of 128 rows and a matrix "
+                "unit want 64 or 128 columns, and a stream at least 1 stage. Take Tiles(64, 2)."
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class Stream:

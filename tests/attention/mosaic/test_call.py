@@ -116,11 +116,15 @@ MASKS = {
 
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_kernels_lower_for_a_gpu(mask):
-    """New facts are data: one lowering serves every batch."""
+    """New facts are data: one lowering serves every batch, and each kernel is there once for all layers."""
 
     def attend(segment, *arrays):
         prepared = call.prepare(mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
-        return gradients(lambda q, k, v: call.attend(prepared, q, k, v, 0.1)[0], *arrays)
+
+        def layer(q, k, v):
+            return call.attend(prepared, q, k, v, 0.1)[0]
+
+        return gradients(lambda q, k, v: layer(layer(q, k, v), k, v), *arrays)
 
     segment = jax.ShapeDtypeStruct((2, 256), jnp.int32)
     arrays = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in random(2, 256, 4, 2, 64)]
@@ -175,3 +179,10 @@ def test_refused(queries, keys, heads, scale, text):
     q, k, v, _ = random(1, queries, heads, 2, 64, S=keys)
     with pytest.raises(ValueError, match=re.escape(text)):
         call.attend(prepared, q, k, v, scale)
+
+
+@pytest.mark.parametrize(("columns", "stages"), [(96, 2), (256, 2), (0, 2), (64, 0)])
+def test_a_cut_the_kernels_cannot_take(columns, stages):
+    text = f"tiles of {columns} columns, {stages} at once, cannot be: a block of 128 rows and a matrix unit want 64"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Tiles(columns, stages)
