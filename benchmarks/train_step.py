@@ -1,6 +1,7 @@
 """What category metrics cost: a training step with and without them, in one run, alternating.
 
     python -m benchmarks.train_step                       124M parameters, 32 rows of 1024, bfloat16, one accelerator
+    python -m benchmarks.train_step --only=packed         attention within documents; --only=block: block diffusion
     python -m benchmarks.train_step --preset=quickstart   the quickstart's mixture on a CPU
     python -m benchmarks.train_step --preset=hybrids      families of experiments/hybrids; --backend=dense for its price
 
@@ -45,6 +46,8 @@ WORDS = (
     b"'",
     b"0",
 )
+VOCABULARY = 50_257
+"""Ids of GPT-2's tokenizer, whatever the preset."""
 SPECIAL = {"pad": 0, "bos": 1, "eos": 2, "mask": 3}
 
 
@@ -68,40 +71,42 @@ def experiments(name: str, rows: int, length: int) -> dict[str, Experiment]:
         base = shape(corpus="", prepared="")
         return {family: dataclasses.replace(base, objectives=FAMILIES[family][0]) for family in ("ar", "shared")}
     model = preset(name, dtype="bfloat16", head_bias=True, vocab_multiple=128)
-    base = override(base, {"data.row_length": length, "data.vocab_size": 50257})
+    base = override(base, {"data.row_length": length, "data.vocab_size": VOCABULARY})
     base = dataclasses.replace(base, model=model)
-    plain = autoregressive(across_documents=True)
-    return {
-        "ar": dataclasses.replace(base, objectives={"ar": plain}),
-        "mixture": dataclasses.replace(base, objectives=mixture),
+    timed = {
+        "ar": {"ar": autoregressive(across_documents=True)},
+        "packed": {"ar": autoregressive()},
+        "block": {"block": block_diffusion(16)},
+        "mixture": mixture,
     }
+    return {timed_as: dataclasses.replace(base, objectives=objectives) for timed_as, objectives in timed.items()}
 
 
-def batch_of(experiment: Experiment) -> dict[str, np.ndarray]:
-    """Packed rows of two documents each, with the columns that label families read."""
+def batch_of(experiment: Experiment, documents: int = 2) -> dict[str, np.ndarray]:
+    """Packed rows of so many documents each, with the columns that label families read."""
     random = np.random.default_rng(0)
     rows, length, size = experiment.training.batch_rows, experiment.data.row_length, experiment.data.vocab_size
-    first = np.arange(length) < length // 2
+    document, position = np.divmod(np.arange(length), -(-length // documents))
     tokens = np.minimum(random.zipf(1.2, (rows, length)), size - 1)
     columns = {
         "tokens": np.where(tokens < len(SPECIAL), len(SPECIAL), tokens),
-        "segment_ids": np.where(first, 1, 2) + np.zeros((rows, 1), int),
-        "positions": np.where(first, np.arange(length), np.arange(length) - length // 2) + np.zeros((rows, 1), int),
+        "segment_ids": 1 + document + np.zeros((rows, 1), int),
+        "positions": position + np.zeros((rows, 1), int),
         "word_band": random.integers(0, 6, (rows, length)),
         "language": random.integers(0, 3, (rows, 1)) + np.zeros((rows, length), int),
     }
     return {name: column.astype(np.int32) for name, column in columns.items()}
 
 
-def stepper(experiment: Experiment):
-    """(a function that takes one step and waits for it, FLOPs of a step)."""
+def stepper(experiment: Experiment, documents: int = 2):
+    """(a function that takes one step and waits for it, FLOPs of a step), on rows of so many documents."""
     size = experiment.data.vocab_size
     counts = (1e9 / np.arange(1, size + 1)).astype(np.int64)
     words = [WORDS[n % len(WORDS)] + str(n).encode() * (n % 3 == 0) for n in range(size)]
     task = tasks.make(experiment, words, counts, SPECIAL, ("english", "python", "sql"))
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     step = jax.jit(steps.make(experiment, task, optimizer), donate_argnums=0)
-    batch, tables = jax.device_put((batch_of(experiment), task.tables))
+    batch, tables = jax.device_put((batch_of(experiment, documents), task.tables))
     inputs = jax.jit(lambda b: steps.draw(experiment, task, b, jax.random.key(0)))(batch)
     flops = step_flops(experiment.model, task.vocab_size, inputs, mean_visible(inputs))
     make = lambda: states.start(  # noqa: E731
@@ -120,11 +125,11 @@ def stepper(experiment: Experiment):
     return take, flops
 
 
-def compare(name: str, experiment: Experiment, pairs: int, burst: int) -> None:
+def compare(name: str, experiment: Experiment, documents: int, pairs: int, burst: int) -> None:
     """Times bursts of steps with and without categories in turn."""
     takes = {}
     for label, categories in (("with", True), ("without", False)):
-        takes[label], flops = stepper(override(experiment, {"training.categories": categories}))
+        takes[label], flops = stepper(override(experiment, {"training.categories": categories}), documents)
         takes[label](3)
     seconds = {label: [] for label in takes}
     for pair in range(pairs):
@@ -152,6 +157,7 @@ def main() -> None:
     parser.add_argument("--preset", default="125M")
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--length", type=int, default=1024)
+    parser.add_argument("--documents", type=int, default=2, help="of every row")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--burst", type=int, default=10)
     parser.add_argument("--chunk", type=int, default=8192, help="tokens whose logits exist at once")
@@ -162,7 +168,7 @@ def main() -> None:
     for name, experiment in experiments(flags.preset, flags.rows, flags.length).items():
         if flags.only in ("", name):
             changes = {"training.head_chunk": flags.chunk, "model.attention_backend": flags.backend}
-            compare(name, override(experiment, changes), flags.pairs, flags.burst)
+            compare(name, override(experiment, changes), flags.documents, flags.pairs, flags.burst)
 
 
 if __name__ == "__main__":
