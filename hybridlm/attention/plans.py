@@ -8,12 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hybridlm.attention import cudnn, dense, mosaic
+from hybridlm.attention import cudnn, dense, mosaic, splash
 from hybridlm.attention.request import Request, make
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks import Mask, computed_fraction
 
-BACKENDS: tuple[ModuleType, ...] = (cudnn, mosaic, dense)
+BACKENDS: tuple[ModuleType, ...] = (cudnn, mosaic, splash, dense)
 """In order of preference. A backend is a module with NAME, refusal(request), prepare(mask, q, k) and attend(...);
 the last one takes every request."""
 
@@ -88,7 +88,15 @@ def explain(
     """What `plan` would choose for concrete tokens, why, and what share of the blocks it computes."""
     chosen, reason = _choose(make(mask, q_facts, k_facts, platform, dtype, head_width), backend)
     needed = float(computed_fraction(mask, q_facts, k_facts))
-    return Explanation(chosen.NAME, reason, needed, 1.0 if chosen is dense else needed)
+    return Explanation(chosen.NAME, reason, needed, _computed(chosen, mask, q_facts, k_facts))
+
+
+def _computed(backend: ModuleType, mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> float:
+    """The share of its own blocks that a backend computes."""
+    if backend is dense:
+        return 1.0
+    sizes = {"block_q": splash.BLOCK, "block_k": splash.BLOCK} if backend is splash else {}
+    return float(computed_fraction(mask, q_facts, k_facts, **sizes))
 
 
 def _choose(request: Request, name: str) -> tuple[ModuleType, str]:

@@ -14,6 +14,8 @@ VERBS = {
     "generate": "let a trained or published model continue prompts",
     "prepare": "turn text into packed rows of tokens on disk",
     "compare": "hold token scores of any engines against a baseline, category by category",
+    "replay": "take one step of a run again, and compare its bits with what was recorded",
+    "plan": "say what a training step takes on a machine that need not be there",
     "inspect": "show what a text holds, class by class, and what a trained model is",
 }
 

@@ -81,7 +81,7 @@ class ModelConfig:
         one_of("model.qk_norm", self.qk_norm, ("none", "head", "full"))
         one_of("model.final_dense", self.final_dense, ("none", "gelu", "gelu_tanh", "relu", "relu2"))
         one_of("model.dtype", self.dtype, ("bfloat16", "float32"))
-        one_of("model.attention_backend", self.attention_backend, ("auto", "cudnn", "mosaic", "dense"))
+        one_of("model.attention_backend", self.attention_backend, ("auto", "cudnn", "mosaic", "splash", "dense"))
         one_of("model.loop", self.loop, ("scan", "unroll"))
         one_of("model.remat", self.remat, ("none", "dots", "full"))
         self._check_heads()

@@ -1,1 +1,1 @@
-"""Where arrays live: a mesh of (data, fsdp, tensor) and ordered rules from parameter paths to partition specs."""
+"""Where arrays live: the mesh, ordered rules from parameter paths to partition specs, and attention across devices."""

@@ -1,69 +1,124 @@
-"""The device mesh: batches divide over data × fsdp, parameters over fsdp, heads and inner widths over tensor.
+"""The device mesh: rows divide over replica × data × fsdp, parameters over fsdp × sequence, heads over tensor.
 
-Axes are of type Auto: XLA places the collectives, and constraints on activations are hints, never errors.
+Axes are of type Auto: XLA places the collectives, and constraints on activations are hints, never errors. The slowest
+axis stands first, so that neighbours in the mesh are neighbours in the machine.
 """
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh
+import numpy as np
+from jax.experimental import mesh_utils
+from jax.sharding import AbstractMesh, AxisType, Mesh
 
-from hybridlm.config.errors import require
+from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
-from hybridlm.config.training import MeshConfig
 
-AXES = ("data", "fsdp", "tensor")
-BATCH = ("data", "fsdp")
+AXES = ("replica", "data", "fsdp", "tensor", "sequence")
+BATCH = ("replica", "data", "fsdp")
+"""What the rows of a batch are divided over."""
+PARAMETERS = ("fsdp", "sequence")
+"""What parameters are divided over beside tensor: the devices that share a row need not hold them twice."""
+LISTED = 6
+"""How many valid meshes a refusal names."""
 
 
-def make(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh over all devices, or those given; raises ConfigError where the sizes do not multiply to their number."""
+def make(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
+    """The mesh over all devices, or those given; raises ConfigError where the sizes do not multiply to their number.
+
+    Devices of several slices are laid out so that only `replica` crosses from one to another.
+    """
     devices = jax.devices() if devices is None else devices
     sizes = resolved(config, len(devices))
-    return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    require(
+        sizes[0] % slices == 0,
+        f"mesh.replica={sizes[0]} is no multiple of the {slices} slices of this run, so that another axis would cross "
+        f"the network between them at every layer; set mesh.replica={slices}.",
+    )
+    types = (AxisType.Auto,) * len(AXES)
+    if slices == 1:
+        return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices)
+    return Mesh(over_slices(sizes, slices, devices), AXES, axis_types=types)
 
 
-def resolved(config: MeshConfig, devices: int) -> tuple[int, int, int]:
+def over_slices(sizes: Sequence[int], slices: int, devices: Sequence[Any]) -> np.ndarray:
+    """The devices in the shape of the mesh, each slice with replicas of its own."""
+    within, across = (sizes[0] // slices, *sizes[1:]), (slices, *(1 for _ in sizes[1:]))
+    return mesh_utils.create_hybrid_device_mesh(within, across, devices)
+
+
+def resolved(config: MeshConfig, devices: int) -> tuple[int, ...]:
     """The sizes with -1 replaced by what is left of the devices."""
-    known = math.prod(size for size in config.sizes if size != -1)
-    sizes = tuple(devices // known if size == -1 else size for size in config.sizes)
+    known = math.prod(size for size in config.sizes.values() if size != -1)
+    sizes = tuple(devices // known if size == -1 else size for size in config.sizes.values())
     require(
         math.prod(sizes) == devices,
-        f"mesh sizes data={config.data}, fsdp={config.fsdp}, tensor={config.tensor} do not multiply to the {devices} "
-        f"devices of this run; valid (data, fsdp, tensor) near it are {_near(config.sizes, devices)}.",
+        f"mesh sizes {config} do not multiply to the {devices} devices of this run; valid ({', '.join(AXES)}) near it "
+        f"are {_nearest(shapes(devices), tuple(config.sizes.values()))}.",
     )
     return sizes
 
 
-def check(mesh: Mesh, model: ModelConfig, rows: int) -> None:
-    """Raises ConfigError where heads, widths or the rows of a microbatch do not divide over the mesh."""
-    tensor, ways = mesh.shape["tensor"], math.prod(mesh.shape[axis] for axis in BATCH)
-    valid = [n for n in _divisors(model.kv_heads) if model.ffn % n == 0]
-    require(
-        tensor in valid,
-        f"mesh.tensor={tensor} must divide model.kv_heads={model.kv_heads} and model.ffn={model.ffn}, since each "
-        f"device computes whole key/value heads with their queries; valid mesh.tensor are {valid}.",
-    )
-    fsdp = mesh.shape["fsdp"]
-    require(
-        model.width % fsdp == 0,
-        f"mesh.fsdp={fsdp} must divide model.width={model.width}, along which parameters are cut; "
-        f"valid mesh.fsdp up to {mesh.size} are {[n for n in _divisors(model.width) if n <= mesh.size]}.",
-    )
-    require(
-        rows % ways == 0,
-        f"a batch of {rows} rows does not divide over data × fsdp = {ways} devices; choose training.batch_rows / "
-        f"training.accumulate as a multiple of {ways}, or raise mesh.tensor.",
-    )
+def ways(mesh: Mesh | AbstractMesh, axes: Sequence[str]) -> int:
+    """How many parts these axes divide something into."""
+    return math.prod(mesh.shape[axis] for axis in axes)
 
 
-def _near(sizes, devices):
-    """Up to six factorisations of the device count, those that keep most of the sizes asked for first."""
-    valid = [shape for shape in itertools.product(_divisors(devices), repeat=3) if math.prod(shape) == devices]
-    return sorted(valid, key=lambda shape: -sum(a == b for a, b in zip(shape, sizes)))[:6]
+def check(mesh: Mesh | AbstractMesh, model: ModelConfig, rows: int, length: int) -> None:
+    """Raises ConfigError where the model, or a pass of `rows` rows of text of `length` tokens, does not divide.
+
+    The text names the rule, and the meshes of as many devices for which nothing is amiss.
+    """
+    sizes = tuple(mesh.shape.values())
+    wrong = refusal(sizes, model, rows, length)
+    if wrong:
+        valid = [shape for shape in shapes(mesh.size) if not refusal(shape, model, rows, length)]
+        fit = f"valid ({', '.join(AXES)}) on {mesh.size} devices are {_nearest(valid, sizes)}"
+        raise ConfigError(f"{wrong}; {fit if valid else f'no mesh of {mesh.size} devices would do'}.")
 
 
-def _divisors(number):
-    return [n for n in range(1, number + 1) if number % n == 0]
+def refusal(sizes: Sequence[int], model: ModelConfig, rows: int, length: int) -> str:
+    """What does not divide over a mesh of these sizes, and what to change; empty where everything does."""
+    replica, data, fsdp, tensor, sequence = sizes
+    batch, parts = replica * data * fsdp, fsdp * sequence
+    if model.kv_heads % tensor or model.ffn % tensor:
+        return (
+            f"mesh.tensor={tensor} must divide model.kv_heads={model.kv_heads} and model.ffn={model.ffn}, since each "
+            "device computes whole key/value heads with their queries"
+        )
+    if model.width % parts:
+        return (
+            f"mesh.fsdp x mesh.sequence = {parts} must divide model.width={model.width}, along which parameters are cut"
+        )
+    if length % sequence:
+        return f"mesh.sequence={sequence} must divide data.row_length={length}, since rows are cut into equal parts"
+    if rows % batch:
+        return (
+            f"a pass of {rows} rows does not divide over replica x data x fsdp = {batch} devices; choose "
+            f"training.batch_rows / training.accumulate as a multiple of {batch}, or raise mesh.tensor or mesh.sequence"
+        )
+    return ""
+
+
+def shapes(devices: int, axes: int = len(AXES)) -> Iterator[tuple[int, ...]]:
+    """All sizes of so many axes that multiply to a number of devices."""
+    if axes == 1:
+        yield (devices,)
+        return
+    for first in (n for n in range(1, devices + 1) if devices % n == 0):
+        yield from ((first, *rest) for rest in shapes(devices // first, axes - 1))
+
+
+def _nearest(valid, sizes):
+    """The few that keep most of the sizes asked for, and else change them least."""
+
+    def changes(shape):
+        asked = [(new, old) for new, old in zip(shape, sizes) if old != -1]
+        factor = math.prod(max(new, old) / min(new, old) for new, old in asked)
+        return sum(new != old for new, old in asked), factor, shape
+
+    return sorted(valid, key=changes)[:LISTED]

@@ -4,7 +4,7 @@ Why paths: a path is what a checkpoint, a printed table and an optimizer state a
 all three, can be read in one glance, and can be replaced for a foreign parameter tree without touching a model. Axis
 names attached to parameters would need a Flax type in the tree and a second table from names to mesh axes.
 
-The rules cut kernels twice: along D over fsdp, and along heads, F or V over tensor, in such a way that a layer's second
+The rules cut kernels twice: along D over fsdp × sequence, and along heads, F or V over tensor, so that a layer's second
 product sums over what its first one cut (Megatron's column- then row-parallel pair, Shoeybi et al. 2019).
 """
 
@@ -14,28 +14,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from hybridlm.config.errors import ConfigError, require
-from hybridlm.sharding.mesh import BATCH
+from hybridlm.sharding.mesh import BATCH, PARAMETERS, ways
 
 Rules = Sequence[tuple[str, P]]
 
 RULES: Rules = (
-    ("(embedding/tokens|head/kernel)", P("tensor", "fsdp")),
-    ("embedding/positions", P(None, "fsdp")),
+    ("(embedding/tokens|head/kernel)", P("tensor", PARAMETERS)),
+    ("embedding/positions", P(None, PARAMETERS)),
     ("head/bias", P("tensor")),
-    ("layers/attention/qkv", P(None, "fsdp", "tensor", None, None)),
+    ("layers/attention/qkv", P(None, PARAMETERS, "tensor", None, None)),
     ("layers/attention/qkv_bias", P(None, "tensor", None, None)),
-    ("layers/attention/out", P(None, "tensor", None, "fsdp")),
-    ("layers/ffn/up", P(None, "fsdp", None, "tensor")),
+    ("layers/attention/out", P(None, "tensor", None, PARAMETERS)),
+    ("layers/ffn/up", P(None, PARAMETERS, None, "tensor")),
     ("layers/ffn/up_bias", P(None, None, "tensor")),
-    ("layers/ffn/down", P(None, "tensor", "fsdp")),
-    ("final_dense/dense", P("fsdp", None)),
-    ("layers/.*_norm/time", P(None, None, None, "fsdp")),
-    ("final_norm/time", P(None, None, "fsdp")),
+    ("layers/ffn/down", P(None, "tensor", PARAMETERS)),
+    ("final_dense/dense", P(PARAMETERS, None)),
+    ("layers/.*_norm/time", P(None, None, None, PARAMETERS)),
+    ("final_norm/time", P(None, None, PARAMETERS)),
     # What is left is small and read by every device: norms, biases of the residual stream, the time features' MLP.
     (".*norm(/scale|/bias)?", P()),
     ("(layers|final_dense)/.*_bias", P()),
@@ -45,14 +45,17 @@ RULES: Rules = (
 
 ACTIVATIONS = {
     "batch": BATCH,
-    "token": None,
-    "model": None,
-    "head": "tensor",
-    "kv_head": "tensor",
-    "ffn": "tensor",
-    "vocab": "tensor",
+    "token": ("sequence",),
+    "row": (),
+    "model": (),
+    "head": ("tensor",),
+    "kv_head": ("tensor",),
+    "ffn": ("tensor",),
+    "id": ("tensor",),
+    # behind the network rows are whole, and the devices that shared them share the vocabulary
+    "vocab": ("tensor", "sequence"),
 }
-"""Where the dimensions of activations lie; a name maps to mesh axes, None to every device."""
+"""Where the dimensions of activations lie: a name maps to mesh axes; what has none is on every device."""
 
 
 def specs(tree: Any, rules: Rules = RULES) -> Any:
@@ -64,7 +67,7 @@ def specs(tree: Any, rules: Rules = RULES) -> Any:
     return jax.tree.map_with_path(lambda path, leaf: _spec(_text(path), leaf.shape, rules), tree)
 
 
-def shardings(tree: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
+def shardings(tree: Any, mesh: Mesh | AbstractMesh, rules: Rules = RULES) -> Any:
     """A NamedSharding per leaf; raises ConfigError where a dimension does not divide over its mesh axes."""
 
     def one(path, leaf, spec):
@@ -74,18 +77,23 @@ def shardings(tree: Any, mesh: Mesh, rules: Rules = RULES) -> Any:
     return jax.tree.map_with_path(one, tree, specs(tree, rules))
 
 
-def constrain(mesh: Mesh) -> Callable[[Array, Sequence[str | None]], Array]:
+def constrain(mesh: Mesh | AbstractMesh) -> Callable[[Array, Sequence[str | None]], Array]:
     """The function handed to a model: constrain(x, ("batch", "token", "model")) says where x lies on this mesh."""
 
     def on_mesh(x, names):
-        spec = P(*(None if name is None else ACTIVATIONS[name] for name in names))
+        spec = P(*(None if name is None else ACTIVATIONS[name] or None for name in names))
         return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
 
     return on_mesh
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows of a batch over data × fsdp, for columns of any rank."""
+def parts(mesh: Mesh | AbstractMesh, name: str) -> int:
+    """How many parts a dimension of activations is divided into on this mesh."""
+    return ways(mesh, ACTIVATIONS[name])
+
+
+def batch_sharding(mesh: Mesh | AbstractMesh) -> NamedSharding:
+    """Rows of a batch over replica × data × fsdp, for columns of any rank."""
     return NamedSharding(mesh, P(BATCH))
 
 
@@ -110,11 +118,11 @@ def _spec(path, shape, rules):
 
 def _check_divides(path, shape, spec, mesh):
     for dim, axes in enumerate(spec):
-        ways = math.prod(mesh.shape[axis] for axis in _tuple(axes))
+        cut = ways(mesh, _tuple(axes))
         require(
-            shape[dim] % ways == 0,
+            shape[dim] % cut == 0,
             f"dimension {dim} of {path!r}, shape {shape}, does not divide over mesh axis {_axis_text(axes)!r} of size "
-            f"{ways}; valid sizes up to {mesh.size} are {[n for n in range(1, mesh.size + 1) if shape[dim] % n == 0]} "
+            f"{cut}; valid sizes up to {mesh.size} are {[n for n in range(1, mesh.size + 1) if shape[dim] % n == 0]} "
             "(a vocabulary can be padded with model.vocab_multiple).",
         )
 

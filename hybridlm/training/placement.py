@@ -1,23 +1,22 @@
 """Where the state and the batches of a run lie on the mesh."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from hybridlm.sharding.mesh import BATCH
-from hybridlm.sharding.rules import batch_sharding, shardings
+from hybridlm.sharding.attention import planner
+from hybridlm.sharding.rules import batch_sharding, constrain, parts, shardings
 from hybridlm.training.state import TrainState
 
 Rows = dict[str, np.ndarray]
 
 
-def of_state(state: TrainState, mesh: Mesh) -> TrainState:
+def of_state(state: TrainState, mesh: Mesh | AbstractMesh) -> TrainState:
     """Parameters and optimizer state by the rules; counters and sums on every device."""
     everywhere = jax.tree.map(lambda _: replicated(mesh), state)
     return dataclasses.replace(
@@ -25,7 +24,7 @@ def of_state(state: TrainState, mesh: Mesh) -> TrainState:
     )
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicated(mesh: Mesh | AbstractMesh) -> NamedSharding:
     """All of an array on every device, so that every process can read it."""
     return NamedSharding(mesh, P())
 
@@ -35,9 +34,14 @@ def everywhere(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, replicated(mesh))
 
 
-def shards(mesh: Mesh) -> int:
+def shards(mesh: Mesh | AbstractMesh) -> int:
     """How many ways the rows of a batch are divided."""
-    return math.prod(mesh.shape[axis] for axis in BATCH)
+    return parts(mesh, "batch")
+
+
+def spread_over(mesh: Mesh | AbstractMesh) -> dict[str, Any]:
+    """What `step.make` is told of a mesh."""
+    return {"shards": shards(mesh), "constrain": constrain(mesh), "plan": planner(mesh)}
 
 
 def placer(mesh: Mesh) -> Callable[[Rows], dict[str, jax.Array]]:

@@ -12,8 +12,6 @@ from hybridlm.attention import cudnn, dense
 from hybridlm.attention.cudnn import Pattern, pattern
 from hybridlm.facts import tokens
 
-pytestmark = pytest.mark.xdist_group("attention")  # one process compiles each small operation once
-
 T = 12
 PATTERNS = [
     (masks.bidirectional(), Pattern(False, None, False)),

@@ -12,13 +12,11 @@ from hybridlm.attention import plans
 from hybridlm.config.model import ModelConfig
 from hybridlm.facts import tokens
 
-pytestmark = pytest.mark.xdist_group("attention")  # one process compiles each small operation once
-
 SWAPPED = tokens.concatenate([tokens.one_document(64, offset=64), tokens.one_document(64)], axis=1)
 PADDED = tokens.from_columns(*jnp.ones((2, 1, 128), jnp.int32), extra={"length": jnp.full((1, 128), 70, jnp.int32)})
 ROW = tokens.from_columns(jnp.ones((1, 128), jnp.int32), jnp.arange(128, dtype=jnp.int32)[None])
 ROW_OF_256 = tokens.from_columns(jnp.ones((1, 256), jnp.int32), jnp.arange(256, dtype=jnp.int32)[None])
-GPU = {"platform": "gpu"}
+GPU, TPU = {"platform": "gpu"}, {"platform": "tpu"}
 
 PADDING = (masks.padding(), PADDED)
 ROUTES = [
@@ -31,7 +29,12 @@ ROUTES = [
     (masks.bidirectional(), SWAPPED, GPU, "cudnn", "cudnn takes it"),
     (masks.causal(), SWAPPED, GPU, "mosaic", "not cudnn: tokens are not stored in the order of `index`"),
     (masks.causal(), ROW, {}, "dense", "not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; not mosaic"),
-    (masks.causal(), ROW, {"platform": "tpu"}, "dense", "for NVIDIA Hopper GPUs, and this is tpu; dense takes it"),
+    (masks.causal(), ROW, TPU, "splash", "for NVIDIA Hopper GPUs, and this is tpu; splash takes it"),
+    (masks.unified(), ROW, {**TPU, "dtype": jnp.float32, "head_width": 256}, "splash", "splash takes it"),
+    (masks.causal(), ROW, {**TPU, "dtype": jnp.float16}, "dense", "compute in bfloat16 or float32, not float16"),
+    (masks.causal(), ROW, {**TPU, "head_width": 96}, "dense", "head width 96 is not 64, 128 or 256; dense takes it"),
+    (masks.causal(), tokens.one_document(1), TPU, "dense", "a row of 1 queries would fill little of a tile of 128"),
+    (masks.dense(np.ones((128, 128), bool)), ROW, TPU, "dense", "not splash: dense(128 x 128 array) holds a dense"),
     (masks.causal(), ROW, {**GPU, "dtype": jnp.float32}, "dense", "in bfloat16 or float16, not float32"),
     (masks.unified(), ROW, {**GPU, "dtype": jnp.float16}, "dense", "kernels compute in bfloat16, not float16"),
     (masks.unified(), ROW, {**GPU, "head_width": 96}, "dense", "head width 96 is not 64 or 128"),
@@ -69,8 +72,11 @@ def test_an_explanation_reads_as_a_sentence():
     on_cpu = attention.explain(masks.causal(), ROW, dtype=jnp.float32)
     assert str(on_cpu).startswith(
         "dense: not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; "
-        "not mosaic: its kernels are for NVIDIA Hopper GPUs, and this is cpu; dense takes it; computes"
+        "not mosaic: its kernels are for NVIDIA Hopper GPUs, and this is cpu; "
+        "not splash: its kernels are for TPUs, and this is cpu; dense takes it; computes"
     )
+    on_tpu = attention.explain(masks.causal(), tokens.one_document(1024), platform="tpu", backend="splash")
+    assert str(on_tpu) == "splash: asked for by name; computes 75.0% of blocks, 56.2% needed"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,7 @@ def test_an_explanation_reads_as_a_sentence():
         (
             masks.causal(),
             {"backend": "flash"},
-            "attention backend 'flash' is unknown; there are cudnn, mosaic, dense, and 'auto'.",
+            "attention backend 'flash' is unknown; there are cudnn, mosaic, splash, dense, and 'auto'.",
         ),
         (
             masks.causal(),
@@ -91,7 +97,17 @@ def test_an_explanation_reads_as_a_sentence():
             {"backend": "mosaic", "platform": "cpu"},
             "attention backend 'mosaic' was asked for, but its kernels are for NVIDIA Hopper GPUs, and this is cpu.",
         ),
+        (
+            masks.unified(),
+            {"backend": "splash", **GPU},
+            "attention backend 'splash' was asked for, but its kernels are for TPUs, and this is gpu. Use 'auto'",
+        ),
         (masks.unified(), {"backend": "cudnn", **GPU}, "was asked for, but unified() is not full, causal"),
+        (
+            masks.unified(),
+            {"backend": "mosaic", **GPU, "head_width": 96},
+            "attention backend 'mosaic' was asked for, but head width 96 is not 64 or 128. Use 'auto', or",
+        ),
         (masks.prefix(), {}, "mask prefix() reads prefix_length, but the tokens carry position, index, segment"),
     ],
 )

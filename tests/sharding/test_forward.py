@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
-from hybridlm.config.training import MeshConfig
 from hybridlm.facts import tokens
 from hybridlm.models import decoder
 from hybridlm.sharding import mesh, rules
@@ -26,7 +26,7 @@ def mix(layer, q, k, v, state):
 
 def loss(params, ids, constrain):
     hidden, _ = decoder.apply(CONFIG, VOCAB, params, ids, tokens.one_document(6), mix, constrain=constrain)
-    logits = constrain(hidden @ params["head"]["kernel"].T, ("batch", "token", "vocab"))
+    logits = constrain(hidden @ params["head"]["kernel"].T, ("batch", "row", "vocab"))
     return -jnp.mean(jax.nn.log_softmax(logits)[..., 3]), hidden
 
 
@@ -41,24 +41,26 @@ def one_device():
     return params, step(decoder.anywhere)(params, IDS)
 
 
-@pytest.mark.parametrize("sizes", [(1, 8, 1), (2, 2, 2)])
+@pytest.mark.parametrize("sizes", [(1, 8, 1, 1), (2, 2, 2, 1), (1, 2, 2, 2)])
 def test_every_mesh_gives_the_numbers_of_one_device(one_device, sizes):
     params, expected = one_device
-    data, fsdp, tensor = sizes
-    where = mesh.make(MeshConfig(data=data, fsdp=fsdp, tensor=tensor))
+    data, fsdp, tensor, sequence = sizes
+    where = mesh.make(MeshConfig(data=data, fsdp=fsdp, tensor=tensor, sequence=sequence))
     placed = jax.device_put(params, rules.shardings(params, where))
     ids = jax.device_put(IDS, rules.batch_sharding(where))
     (value, hidden), gradient = step(rules.constrain(where))(placed, ids)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ((value, hidden), gradient), expected)
-    assert hidden.sharding.is_equivalent_to(rules.batch_sharding(where), 3)
+    rows = NamedSharding(where, PartitionSpec(mesh.BATCH, "sequence"))
+    assert hidden.sharding.is_equivalent_to(rows, 3)
 
 
 def test_tensor_parallelism_sums_twice_per_layer_and_never_gathers():
-    """Each branch cuts its first product and sums after its second (Megatron), so no activation is ever gathered."""
+    """Each branch cuts its first product and sums after its second (Megatron), and the embeddings of the ids that a
+    device has are summed once before them: no activation is ever gathered."""
     where = mesh.make(MeshConfig(data=1, fsdp=1, tensor=2), jax.devices()[:2])
     config = ModelConfig(width=16, heads=4, kv_heads=2, ffn=16, layers=3)
     shapes = decoder.shapes(config, VOCAB)
-    specs = rules.shardings(shapes, where, [("embedding/tokens", PartitionSpec()), *rules.RULES])
+    specs = rules.shardings(shapes, where)
     given = jax.tree.map(lambda leaf, lies: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=lies), shapes, specs)
 
     def forward(params):
@@ -68,4 +70,4 @@ def test_tensor_parallelism_sums_twice_per_layer_and_never_gathers():
 
     compiled = jax.jit(forward).lower(given).compile().as_text()
     collectives = re.findall(r"\b(all-\w+|collective-permute|reduce-scatter)(?:-start)?\(", compiled)
-    assert collectives == ["all-reduce"] * 2 * config.layers
+    assert collectives == ["all-reduce"] * (1 + 2 * config.layers)

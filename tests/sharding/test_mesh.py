@@ -1,65 +1,113 @@
 """The mesh: what is left goes to -1, and sizes that cannot be are answered with those that can."""
 
+import math
+import types
+
 import jax
 import pytest
 from jax.sharding import AxisType
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
-from hybridlm.config.training import MeshConfig
 from hybridlm.sharding import mesh
+
+SMALL = ModelConfig(width=132, head_width=32, heads=4, kv_heads=4, ffn=352)
+
+
+def of(*sizes):
+    return MeshConfig(**dict(zip(mesh.AXES, sizes, strict=True)))
 
 
 @pytest.mark.parametrize(
     ("asked", "sizes"),
-    [((-1, 1, 1), (8, 1, 1)), ((-1, 2, 2), (2, 2, 2)), ((2, -1, 4), (2, 1, 4)), ((1, 2, -1), (1, 2, 4))],
+    [
+        ((1, -1, 1, 1, 1), (1, 8, 1, 1, 1)),
+        ((1, -1, 2, 2, 1), (1, 2, 2, 2, 1)),
+        ((-1, 1, 2, 1, 2), (2, 1, 2, 1, 2)),
+        ((1, 2, 1, 1, -1), (1, 2, 1, 1, 4)),
+    ],
 )
 def test_minus_one_is_what_is_left(asked, sizes):
-    data, fsdp, tensor = asked
-    made = mesh.make(MeshConfig(data=data, fsdp=fsdp, tensor=tensor))
-    assert tuple(made.shape.items()) == tuple(zip(("data", "fsdp", "tensor"), sizes))
+    made = mesh.make(of(*asked))
+    assert tuple(made.shape.items()) == tuple(zip(mesh.AXES, sizes))
     assert set(made.axis_types) == {AxisType.Auto}
     assert set(made.devices.flat) == set(jax.devices())
 
 
-@pytest.mark.parametrize("sizes", [(3, 1, 1), (-1, 3, 1), (2, 2, 1), (16, 1, 1), (-1, 16, 1)])
+@pytest.mark.parametrize("sizes", [(1, 3, 1, 1, 1), (1, -1, 3, 1, 1), (1, 2, 2, 1, 1), (1, -1, 4, 1, 4)])
 def test_sizes_that_do_not_multiply_to_the_devices_are_refused(sizes):
-    data, fsdp, tensor = sizes
-    with pytest.raises(
-        ConfigError, match=rf"data={data}, fsdp={fsdp}, tensor={tensor} do not multiply to the 8 devices"
-    ):
-        mesh.make(MeshConfig(data=data, fsdp=fsdp, tensor=tensor))
+    with pytest.raises(ConfigError, match=f"mesh sizes {of(*sizes)} do not multiply to the 8 devices of this run"):
+        mesh.make(of(*sizes))
 
 
 def test_the_error_lists_valid_meshes_nearest_first():
     with pytest.raises(ConfigError) as error:
-        mesh.resolved(MeshConfig(data=2, fsdp=2, tensor=1), 8)
+        mesh.resolved(of(1, 2, 2, 1, 1), 8)
     assert str(error.value) == (
-        "mesh sizes data=2, fsdp=2, tensor=1 do not multiply to the 8 devices of this run; valid (data, fsdp, tensor) "
-        "near it are [(2, 2, 2), (2, 4, 1), (4, 2, 1), (1, 2, 4), (1, 8, 1), (2, 1, 4)]."
+        "mesh sizes replica=1, data=2, fsdp=2, tensor=1, sequence=1 do not multiply to the 8 devices of this run; "
+        "valid (replica, data, fsdp, tensor, sequence) near it are [(1, 2, 2, 1, 2), (1, 2, 2, 2, 1), (1, 2, 4, 1, 1), "
+        "(1, 4, 2, 1, 1), (2, 2, 2, 1, 1), (1, 1, 2, 1, 4)]."
     )
 
 
-def of(data, fsdp, tensor):
-    return mesh.make(MeshConfig(data=data, fsdp=fsdp, tensor=tensor))
+def test_every_shape_of_a_number_of_devices_is_listed_once():
+    shapes = list(mesh.shapes(12, axes=3))
+    assert len(set(shapes)) == len(shapes) == 18, "12 = 2 x 2 x 3: six ways to place the twos, three to place the three"
+    assert {math.prod(shape) for shape in shapes} == {12}
+
+
+VALID = "; valid (replica, data, fsdp, tensor, sequence) on 8 devices are "
 
 
 @pytest.mark.parametrize(
-    ("sizes", "rows", "message"),
+    ("sizes", "rows", "length", "message"),
     [
-        ((1, 1, 8), 8, "mesh.tensor=8 must divide model.kv_heads=4 and model.ffn=352, since each device computes whole "
-         "key/value heads with their queries; valid mesh.tensor are [1, 2, 4]."),
-        ((1, 8, 1), 8, "mesh.fsdp=8 must divide model.width=132, along which parameters are cut; valid mesh.fsdp up to "
-         "8 are [1, 2, 3, 4, 6]."),
-        ((2, 2, 2), 6, "a batch of 6 rows does not divide over data × fsdp = 4 devices; choose training.batch_rows / "
-         "training.accumulate as a multiple of 4, or raise mesh.tensor."),
+        ((1, 1, 1, 8, 1), 8, 64, "mesh.tensor=8 must divide model.kv_heads=4 and model.ffn=352, since each device "
+         "computes whole key/value heads with their queries" + VALID + "[(1, 1, 1, 4, 2), (1, 1, 2, 4, 1), "
+         "(1, 2, 1, 4, 1), (2, 1, 1, 4, 1), (1, 1, 1, 2, 4), (1, 1, 4, 2, 1)]."),
+        ((1, 1, 4, 1, 2), 8, 64, "mesh.fsdp x mesh.sequence = 8 must divide model.width=132, along which parameters "
+         "are cut" + VALID + "[(1, 1, 2, 2, 2), (1, 1, 4, 2, 1), (1, 2, 2, 1, 2), (1, 2, 4, 1, 1), (2, 1, 2, 1, 2), "
+         "(2, 1, 4, 1, 1)]."),
+        ((1, 4, 1, 1, 2), 8, 63, "mesh.sequence=2 must divide data.row_length=63, since rows are cut into equal parts"
+         + VALID + "[(1, 4, 1, 2, 1), (1, 4, 2, 1, 1), (1, 8, 1, 1, 1), (2, 4, 1, 1, 1), (1, 2, 1, 4, 1), "
+         "(1, 2, 4, 1, 1)]."),
+        ((2, 2, 2, 1, 1), 6, 64, "a pass of 6 rows does not divide over replica x data x fsdp = 8 devices; choose "
+         "training.batch_rows / training.accumulate as a multiple of 8, or raise mesh.tensor or mesh.sequence" + VALID
+         + "[(1, 1, 2, 4, 1), (1, 2, 1, 1, 4), (1, 2, 1, 4, 1), (2, 1, 1, 1, 4), (2, 1, 1, 4, 1), (1, 1, 2, 2, 2)]."),
+        ((1, 8, 1, 1, 1), 7, 63, "a pass of 7 rows does not divide over replica x data x fsdp = 8 devices; choose "
+         "training.batch_rows / training.accumulate as a multiple of 8, or raise mesh.tensor or mesh.sequence; no mesh "
+         "of 8 devices would do."),
     ],
 )  # fmt: skip
-def test_a_model_or_batch_that_does_not_divide_is_refused(sizes, rows, message):
+def test_a_model_or_batch_that_does_not_divide_is_refused_with_what_would(sizes, rows, length, message):
     with pytest.raises(ConfigError) as error:
-        mesh.check(of(*sizes), ModelConfig(width=132, head_width=32, heads=4, kv_heads=4, ffn=352), rows)
+        mesh.check(mesh.make(of(*sizes)), SMALL, rows, length)
     assert str(error.value) == message
 
 
 def test_a_model_that_divides_passes():
-    mesh.check(of(2, 2, 2), ModelConfig(), 32)
+    mesh.check(mesh.make(of(1, 2, 2, 2, 1)), ModelConfig(), 32, 128)
+
+
+def slices(count, each):
+    """Devices as a pod of several slices shows them."""
+    return [
+        types.SimpleNamespace(id=n, slice_index=n // each, process_index=n // each, platform="cpu", device_kind="chip")
+        for n in range(count * each)
+    ]
+
+
+def test_only_replica_crosses_the_network_between_slices():
+    placed = mesh.over_slices((4, 2, 2, 1, 1), 2, slices(2, 8))
+    of_replica = [{device.slice_index for device in part.flat} for part in placed]
+    assert of_replica == [{0}, {0}, {1}, {1}]
+
+
+def test_another_axis_across_slices_is_refused():
+    with pytest.raises(ConfigError) as error:
+        mesh.make(of(1, -1, 1, 1, 1), slices(2, 4))
+    assert str(error.value) == (
+        "mesh.replica=1 is no multiple of the 2 slices of this run, so that another axis would cross the network "
+        "between them at every layer; set mesh.replica=2."
+    )

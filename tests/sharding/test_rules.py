@@ -7,8 +7,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
-from hybridlm.config.training import MeshConfig
 from hybridlm.models import decoder
 from hybridlm.sharding import mesh, rules
 
@@ -32,31 +32,31 @@ EVERY_SWITCH = ModelConfig(
 PICTURE = """
 embedding/norm/bias              replicated
 embedding/norm/scale             replicated
-embedding/positions              - fsdp
-embedding/tokens                 tensor fsdp
-final_dense/dense                fsdp -
+embedding/positions              - fsdp+sequence
+embedding/tokens                 tensor fsdp+sequence
+final_dense/dense                fsdp+sequence -
 final_dense/dense_bias           replicated
 final_norm/bias                  replicated
 final_norm/scale                 replicated
-final_norm/time                  - - fsdp
+final_norm/time                  - - fsdp+sequence
 head/bias                        tensor
-head/kernel                      tensor fsdp
+head/kernel                      tensor fsdp+sequence
 layers/attention/key_norm        replicated
-layers/attention/out             - tensor - fsdp
+layers/attention/out             - tensor - fsdp+sequence
 layers/attention/out_bias        replicated
-layers/attention/qkv             - fsdp tensor - -
+layers/attention/qkv             - fsdp+sequence tensor - -
 layers/attention/qkv_bias        - tensor - -
 layers/attention/query_norm      replicated
 layers/attention_norm/bias       replicated
 layers/attention_norm/scale      replicated
-layers/attention_norm/time       - - - fsdp
-layers/ffn/down                  - tensor fsdp
+layers/attention_norm/time       - - - fsdp+sequence
+layers/ffn/down                  - tensor fsdp+sequence
 layers/ffn/down_bias             replicated
-layers/ffn/up                    - fsdp - tensor
+layers/ffn/up                    - fsdp+sequence - tensor
 layers/ffn/up_bias               - - tensor
 layers/ffn_norm/bias             replicated
 layers/ffn_norm/scale            replicated
-layers/ffn_norm/time             - - - fsdp
+layers/ffn_norm/time             - - - fsdp+sequence
 time/first                       replicated
 time/first_bias                  replicated
 time/second                      replicated

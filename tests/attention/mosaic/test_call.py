@@ -16,8 +16,6 @@ from hybridlm.attention.mosaic import call, forward
 from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.facts import tokens
 
-pytestmark = pytest.mark.xdist_group("attention")  # one process compiles each small operation once
-
 SMALL = call.Cut(forward=Tiles(64, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
 multiply = plgpu.wgmma
 

@@ -1,0 +1,1 @@
+"""What a training step will take before anything is paid: memory, traffic and time, without the machine."""

@@ -1,0 +1,88 @@
+"""A plan as a person reads it: does it fit, how long will it take, what takes longest, and what to change."""
+
+import collections
+import math
+from collections.abc import Mapping
+
+import jax
+
+from hybridlm.planning.advice import advice
+from hybridlm.planning.chips import GIB
+from hybridlm.planning.estimate import Bytes
+from hybridlm.planning.plan import Plan
+from hybridlm.planning.program import NoProgram
+from hybridlm.planning.roofline import ACHIEVED
+
+
+def page(plan: Plan) -> str:
+    """The whole plan."""
+    by_rule = [_table("memory per device, by rule", plan.estimate.memory)]
+    traffic = [_table("received per device and step, by rule", plan.estimate.traffic)]
+    if isinstance(plan.program, NoProgram):
+        by_rule.append(plan.program.reason)
+    else:
+        by_rule.append(_table("memory per device, by the compiler", _compiled(plan)))
+        traffic.append(_table("received per device and step, by the compiler", _collectives(plan)))
+    return "\n\n".join([_heading(plan), *by_rule, _verdict(plan), *traffic, _time(plan)])
+
+
+def _heading(plan: Plan) -> str:
+    experiment, mesh = plan.workload.experiment, plan.workload.mesh.shape
+    sizes = ", ".join(f"{axis}={ways}" for axis, ways in mesh.items() if ways > 1) or "of one device"
+    parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(plan.workload.state.params))
+    return (
+        f"{experiment.name} on {plan.topology}: {plan.topology.count} x {plan.topology.name}, mesh {sizes}\n"
+        f"{parameters / 1e9:.2f}B parameters, {experiment.training.batch_rows} rows of {experiment.data.row_length} "
+        f"tokens a step, remat {experiment.model.remat}"
+    )
+
+
+def _table(title: str, rows: Mapping[str, Bytes]) -> str:
+    rows = {name: value for name, value in rows.items() if value} | {"sum": sum(rows.values())}
+    return "\n".join([title, *(f"  {name:<36}{value / GIB:9.3f} GiB" for name, value in rows.items())])
+
+
+def _compiled(plan: Plan) -> dict[str, Bytes]:
+    gradients = min(plan.estimate.memory["gradients"], plan.program.temporary)
+    return {
+        "parameters, optimizer, batch": plan.program.arguments,
+        "gradients": gradients,
+        "activations and other temporaries": plan.program.temporary - gradients,
+    }
+
+
+def _verdict(plan: Plan) -> str:
+    limit, memory = plan.topology.chip.memory, plan.needed
+    if not plan.fits:
+        return "\n".join([f"does not fit into {limit / GIB:.2f} GiB; try:", *(f"  - {one}" for one in advice(plan))])
+    by = " by rule, and compilers have needed up to 1.4 times as much" if isinstance(plan.program, NoProgram) else ""
+    return f"fits{by}" + (
+        "" if math.isinf(limit) else f": {(limit - memory) / GIB:.2f} of {limit / GIB:.2f} GiB are left"
+    )
+
+
+def _collectives(plan: Plan) -> dict[str, Bytes]:
+    count, received = collections.Counter(), collections.Counter()
+    for found in plan.program.collectives:
+        count[found.kind] += found.count
+        received[found.kind] += found.count * found.received
+    return {f"{count[kind]} x {kind}": size for kind, size in received.most_common()}
+
+
+def _time(plan: Plan) -> str:
+    work, times, tokens = plan.estimate.work, plan.times, plan.workload.tokens
+    head = f"{work.model:.3g} operations a step as MFU counts them, {work.executed:.3g} with the recomputed"
+    if times is None:
+        return f"{head}\nno data sheet says what this chip can do, so no time follows"
+    resources = {"operations": times.operations, "memory": times.memory, "wires": times.wires}
+    speed = tokens / times.expected
+    return "\n".join(
+        [
+            head,
+            "time of a step at the peak of each resource",
+            *(f"  {name:<36}{1e3 * seconds:9.1f} ms" for name, seconds in resources.items()),
+            f"limited by {times.limit}: at best {1e3 * times.best:.1f} ms, {tokens / times.best:,.0f} tokens/s",
+            f"expected, with operations at {ACHIEVED:.0%} of the peak: {1e3 * times.expected:.1f} ms, {speed:,.0f} "
+            f"tokens/s, {speed / plan.topology.count:,.0f} a chip",
+        ]
+    )

@@ -1,0 +1,61 @@
+"""From a config and a machine's name to all that is known of a step there."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from hybridlm.config.experiment import Experiment
+from hybridlm.planning import program as programs
+from hybridlm.planning import workload as workloads
+from hybridlm.planning.chips import Topology
+from hybridlm.planning.estimate import Bytes, Estimate, estimate, work_of
+from hybridlm.planning.program import NoProgram, Program
+from hybridlm.planning.roofline import Roofline, roofline
+from hybridlm.planning.workload import Workload
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A step on a machine: by rule, by the compiler, and its times where a data sheet gives speeds."""
+
+    topology: Topology
+    workload: Workload
+    estimate: Estimate
+    program: Program | NoProgram
+    times: Roofline | None
+
+    @property
+    def needed(self) -> Bytes:
+        """Bytes of a device's memory: by the compiler where it answered, else by rule."""
+        if isinstance(self.program, Program):
+            return self.program.arguments + self.program.temporary
+        return sum(self.estimate.memory.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether a device has room for it."""
+        is_refused = isinstance(self.program, NoProgram) and self.program.is_too_large
+        return not is_refused and self.needed <= self.topology.chip.memory
+
+
+def make(experiment: Experiment, topology: Topology) -> Plan:
+    """Compiles the step where a compiler is at hand, and lowers it where none is."""
+    devices = programs.devices_of(topology)
+    if not isinstance(devices, NoProgram):
+        return of_devices(experiment, topology, devices)
+    workload = workloads.make(experiment, workloads.task_of(experiment), topology)
+    programs.lower(workload, topology)
+    return _plan(topology, workload, devices)
+
+
+def of_devices(experiment: Experiment, topology: Topology, devices: Sequence[Any]) -> Plan:
+    """The plan for devices that are there, or that a compiler takes for such."""
+    workload = workloads.make(experiment, workloads.task_of(experiment), topology, devices)
+    return _plan(topology, workload, programs.compiled(workload, topology))
+
+
+def _plan(topology: Topology, workload: Workload, program: Program | NoProgram) -> Plan:
+    found = estimate(workload, work_of(workload, topology.chip))
+    received = program.received if isinstance(program, Program) else None
+    times = roofline(workload, topology.chip, found, received) if topology.chip.flops else None
+    return Plan(topology, workload, found, program, times)

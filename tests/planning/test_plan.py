@@ -1,0 +1,110 @@
+"""A plan by rule against what the compiler finds, what is written of it, and what it says where a step does not fit."""
+
+import dataclasses
+import re
+
+import jax
+import pytest
+
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.storage import override
+from hybridlm.planning import chips, plan, program, scaling
+from hybridlm.planning.advice import advice
+from hybridlm.planning.page import page
+from hybridlm.planning.roofline import roofline
+
+
+def test_bytes_of_the_state_are_those_the_compiler_counts(planned):
+    """A quarter of all matrices, all of the norms, two moments for each, and the batch."""
+    norms, matrices = 9 * 64, planned.workload.state.params
+    whole = sum(leaf.size for leaf in jax.tree.leaves(matrices))
+    each = 4 * ((whole - norms) // 4 + norms)
+    memory = planned.estimate.memory
+    assert memory["parameters"] == memory["gradients"] == each
+    assert memory["optimizer"] == pytest.approx(2 * each, abs=16)
+    batch = len(planned.workload.batch) * 16 * 128 * 4 // 4
+    assert planned.program.arguments == pytest.approx(3 * each + batch, rel=0.02)
+
+
+def test_traffic_by_rule_is_what_the_compiler_moves(planned):
+    gathered = sum(f.count * f.received for f in planned.program.collectives if f.kind == "all-gather")
+    assert gathered == pytest.approx(planned.estimate.traffic["gathering parameters"], rel=0.3)
+
+
+def test_operations_are_six_a_weight_and_a_third_more_where_all_is_computed_again(planned):
+    model = planned.workload.experiment.model
+    weights = sum(leaf.size for leaf in jax.tree.leaves(planned.workload.state.params)) - 9 * 64
+    per_token = 6 * weights + 12 * model.layers * model.heads * model.key_width * (128 + 1) / 2
+    work = planned.estimate.work
+    assert work.model == pytest.approx(16 * 128 * per_token, rel=0.02)
+    assert work.executed / work.model == pytest.approx(4 / 3)
+
+
+def test_the_page_of_a_machine_with_a_compiler(planned):
+    text = page(planned)
+    assert text.startswith("small on cpu:4: 4 x cpu, mesh fsdp=4\n")
+    assert "16 rows of 128 tokens a step, remat full" in text
+    assert "memory per device, by the compiler" in text
+    assert re.search(r"received per device and step, by the compiler\n  +\d+ x all-", text)
+    assert "\nfits\n" in text
+    assert text.endswith("no data sheet says what this chip can do, so no time follows")
+
+
+def test_without_a_compiler_the_step_is_lowered_and_the_page_says_so(experiment):
+    text = page(plan.make(experiment, chips.parse("h100:4")))
+    assert "no compiler for GPUs works without one: lowered for CUDA, not compiled" in text
+    assert "by the compiler" not in text
+    assert re.search(
+        r"fits by rule, and compilers have needed up to 1\.4 times as much: 79\.\d\d of 79\.60 GiB are left", text
+    )
+    assert re.search(r"limited by \w+: at best \d+\.\d ms, [\d,]+ tokens/s\nexpected, with operations at 55% of", text)
+
+
+def test_what_does_not_fit_says_what_to_change_the_largest_part_first(planned):
+    small = dataclasses.replace(planned.topology, chip=dataclasses.replace(planned.topology.chip, memory=2.0**20))
+    crowded = dataclasses.replace(planned, topology=small)
+    assert not crowded.fits and planned.fits
+    assert (
+        advice(crowded)
+        == [
+            "fewer rows at once: training.accumulate=2",
+            "parts of rows on each device: mesh.sequence=2",
+            "fewer logits at once: training.head_chunk=512",
+            "more chips",
+        ]
+        or advice(crowded)[0] == "fewer logits at once: training.head_chunk=512"
+    )
+    assert "does not fit into 0.00 GiB; try:\n  - " in page(crowded)
+    refused = dataclasses.replace(planned, program=program.NoProgram("Ran out of memory", is_too_large=True))
+    assert not refused.fits
+
+
+def test_time_is_that_of_the_slowest_resource(planned):
+    chip = chips.Chip("gpu", flops=1e12, bandwidth=1e12, link=1e9, network=1e6, neighbours=4)
+    times = roofline(planned.workload, chip, planned.estimate)
+    assert times.operations == pytest.approx(planned.estimate.work.executed / 4 / 1e12)
+    assert times.wires == pytest.approx(sum(planned.estimate.traffic.values()) / 1e9)
+    assert times.best == max(times.operations, times.memory, times.wires)
+    apart = roofline(planned.workload, dataclasses.replace(chip, neighbours=2), planned.estimate)
+    assert apart.wires == pytest.approx(1000 * times.wires)
+    assert apart.limit == "wires"
+
+
+def test_a_line_of_the_scaling_table_is_a_plan(experiment):
+    topology = chips.parse("h100:8")
+    alone = plan.make(experiment, topology)
+    _, line, larger = scaling.table(experiment, topology, counts=(8, 16)).splitlines()
+    speed = alone.workload.tokens / alone.times.expected
+    assert line.split()[:3] == ["8", "replica=1,", "fsdp=8"]
+    assert f"{speed:,.0f}" in line and f"{speed / 8:,.0f}" in line
+    assert larger.split()[:3] == ["16", "replica=2,", "fsdp=8"]
+
+
+def test_a_mesh_that_does_not_divide_is_refused(experiment):
+    with pytest.raises(ConfigError, match="mesh sizes .*fsdp=3.* do not multiply to the 8 devices of this run"):
+        plan.make(override(experiment, {"mesh.fsdp": 3, "training.batch_rows": 18}), chips.parse("h100:8"))
+
+
+def test_more_cpu_devices_than_there_are_are_refused(experiment):
+    with pytest.raises(ConfigError, match="--topology=cpu:64: this process has 8 devices."):
+        plan.make(experiment, chips.parse("cpu:64"))
