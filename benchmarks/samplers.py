@@ -4,31 +4,34 @@
     python -m benchmarks.samplers --workdir=runs/x --scorer=DIR         a trained model; published weights judge it
     python -m benchmarks.samplers --preset=tiny --batches 1 2 --prompt=8 --tokens=16 --runs=2     a dry run on a CPU
 
-One run is prompt and new tokens, from ids on the host to ids on the host; no row ends early. Prints new tokens per
-second (median and quartiles), then what the texts of the largest batch are worth: perplexity under the scorer, which is
-published weights with their tokenizer.json or the model's own left-to-right reading where it has one, entropy of a
-text's tokens in nats, and distinct n-grams; of a trained model also the share of Python, SQL, YAML and JSON that a real
-parser takes. A trained model continues the beginnings of such texts, random weights random ids, and what those are
-worth means nothing. Needs no grain and no pyarrow.
+One run is prompt and new tokens, from ids on the host to ids on the host; no row ends early. All samplers compile at
+once, then runs are timed one by one. Prints new tokens per second (median and quartiles), then what the texts of all
+runs of the largest batch are worth: perplexity under the scorer, which is published weights with their tokenizer.json
+or the model's own left-to-right reading where it has one, entropy of a text's tokens in nats, and distinct n-grams; of
+a trained model also the share of Python, SQL, YAML and JSON that a real parser takes. A trained model continues the
+beginnings of such texts, random weights random ids, and what those are worth means nothing. A sampler that would begin
+after `--limit` seconds is left out, and a line says so.
 """
 
 import argparse
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from etils import epath
-from jax.sharding import SingleDeviceSharding
 
 from benchmarks import text_quality
 from benchmarks.generate import SHAPES
 from hybridlm import masks
+from hybridlm.config.combination import average, refiner
 from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion
-from hybridlm.config.sampling import SamplingConfig
+from hybridlm.config.sampling import COMBINED, SamplingConfig
 from hybridlm.data import tokenizer_files
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.interop import pretrained
@@ -39,9 +42,10 @@ from hybridlm.sampling.network import Network
 from hybridlm.sampling.predictions import of_network
 from hybridlm.sampling.rows import facts_of
 from hybridlm.sampling.samplers import Trained
+from hybridlm.sampling.streaming import Writer
 from hybridlm.sampling.written import NO_EOS
-from hybridlm.training import networks, workdir
-from hybridlm.training.checkpoints import Checkpoints
+from hybridlm.training import networks, written_by_two
+from hybridlm.training.opened import Opened, open_model
 
 PROMPTS = {
     "python": 'def add(a, b):\n    """Returns the sum of two numbers."""\n',
@@ -54,12 +58,16 @@ CAUSAL = masks.causal() & masks.same_segment() & masks.valid()
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is timed. Attributes: size: ids that prompts are drawn from. tokenizer: None for random weights."""
+    """What is timed. Attributes: size: ids that prompts are drawn from. opened: the run; None for random weights."""
 
     network: Network
     trained: Trained
     size: int
-    tokenizer: Tokenizer | None = None
+    opened: Opened | None = None
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        return self.opened and self.opened.tokenizer
 
 
 def random_weights(preset: str, block_size: int) -> Subject:
@@ -72,86 +80,80 @@ def random_weights(preset: str, block_size: int) -> Subject:
 
 
 def from_workdir(path: str) -> Subject:
-    """The newest checkpoint of a run."""
-    source = epath.Path(path)
-    experiment, tokenizer = workdir.read_config(source), tokenizer_files.load(source / workdir.VOCABULARY)
-    config = dataclasses.replace(experiment.model, loop="unroll", remat="none")
-    size, here = tokenizer.vocab_size, SingleDeviceSharding(jax.devices()[0])
-    shapes = decoder.shapes(config, size)
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), shapes)
-    checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
-    params = checkpoints.restore_params(checkpoints.latest_valid(), target)
-    never = tuple(sorted({tokenizer.pad, tokenizer.bos, tokenizer.mask} | {tokenizer.eos}))
-    about = {"mask_id": tokenizer.mask, "eos": NO_EOS, "size": size, "never": never}
-    trained = Trained(objectives=experiment.objectives, mask=experiment.mask, **about)
-    return Subject(networks.of_decoder(config, size, params, never_ids=never), trained, size, tokenizer)
+    """The newest checkpoint of a run, which never ends a text."""
+    opened = open_model(path, overrides={})
+    ids = opened.task.ids
+    never = tuple(sorted({*ids.never, opened.tokenizer.eos}))
+    opened = dataclasses.replace(
+        opened, task=dataclasses.replace(opened.task, ids=dataclasses.replace(ids, never=never))
+    )
+    return Subject(networks.of_opened(opened), networks.trained(opened), opened.task.vocab_size, opened)
 
 
 def contenders(subject: Subject, tokens: int) -> dict[str, SamplingConfig]:
     """What is compared, of all that fits the model."""
     block = max((objective.block_size for objective in subject.trained.objectives.values()), default=0)
+    half, quarter = -(-tokens // 2), -(-tokens // 4)
+    masked, blocks = {"sampler": "masked_diffusion"}, {"sampler": "block_diffusion", "chunk": tokens}
     asked = {
         "autoregressive": {"sampler": "autoregressive", "chunk": 64},
         "speculative": {"sampler": "speculative", "chunk": 64},
-        "masked, first hitting": {"sampler": "masked_diffusion"},
-        "masked, ancestral, 1/2 steps": {"sampler": "masked_diffusion", "order": "time", "steps": -(-tokens // 2)},
-        "masked, remasking, 1/2 steps": {
-            "sampler": "masked_diffusion",
-            "order": "time",
-            "steps": -(-tokens // 2),
-            "remask": 0.1,
-        },
-        "masked, confidence, 1/4 steps": {
-            "sampler": "masked_diffusion",
-            "order": "confidence",
-            "steps": -(-tokens // 4),
-        },
-        "masked, entropy bound 0.5": {"sampler": "masked_diffusion", "order": "entropy", "bound": 0.5},
-        "uniform, 1/2 steps": {"sampler": "uniform_diffusion", "steps": -(-tokens // 2)},
-        "block, first hitting": {"sampler": "block_diffusion", "chunk": tokens},
-        "block, confidence, 1/4 steps": {
-            "sampler": "block_diffusion",
-            "order": "confidence",
-            "steps": -(-block // 4) or None,
-            "chunk": tokens,
-        },
-        "block, confidence 0.9": {
-            "sampler": "block_diffusion",
-            "order": "confidence",
-            "threshold": 0.9,
-            "chunk": tokens,
-        },
+        "masked, first hitting": masked,
+        "masked, ancestral, 1/2 steps": {**masked, "order": "time", "steps": half},
+        "masked, remasking, 1/2 steps": {**masked, "order": "time", "steps": half, "remask": 0.1},
+        "masked, confidence, 1/4 steps": {**masked, "order": "confidence", "steps": quarter},
+        "masked, entropy bound 0.5": {**masked, "order": "entropy", "bound": 0.5},
+        "uniform, 1/2 steps": {"sampler": "uniform_diffusion", "steps": half},
+        "block, first hitting": blocks,
+        "block, confidence, 1/4 steps": {**blocks, "order": "confidence", "steps": -(-block // 4) or None},
+        "block, confidence 0.9": {**blocks, "order": "confidence", "threshold": 0.9},
     }
     fits = {name for name, kind in samplers.SAMPLERS.items() if kind.fits(subject.trained)}
-    return {
-        name: SamplingConfig(tokens=tokens, **values) for name, values in asked.items() if values["sampler"] in fits
-    }
+    asked = {name: values for name, values in asked.items() if values["sampler"] in fits}
+    return {name: SamplingConfig(tokens=tokens, **values) for name, values in (asked | _joined(subject, fits)).items()}
+
+
+def _joined(subject: Subject, fits: set[str]) -> dict[str, dict[str, Any]]:
+    """Both sides of a model that has an autoregressive and a block-diffusion one."""
+    if subject.opened is None or not {"autoregressive", "block_diffusion"} <= fits:
+        return {}
+    objectives = subject.trained.objectives.items()
+    blocks = next(name for name, objective in objectives if samplers.is_denoising_blocks(objective))
+    both = {"experts": ("ar", f"{blocks}:chain")}
+    joined = {"average of both": average(**both), "refiner below 0.9": refiner(0.9, **both)}
+    return {name: {"sampler": COMBINED, "combination": one, "chunk": 64} for name, one in joined.items()}
 
 
 def prompts_for(subject: Subject, rows: int, length: int) -> list[list[int]]:
     """Beginnings of texts, in turn; for random weights so many random ids."""
     if subject.tokenizer is None:
         return np.random.default_rng(0).integers(3, subject.size, (rows, length)).tolist()
-    encoded = [[subject.tokenizer.bos, *ids] for ids in subject.tokenizer.encode(list(PROMPTS.values()))]
+    encoded = [[subject.tokenizer.bos, *ids] for ids in subject.tokenizer.encode_batch(list(PROMPTS.values()))]
     return [encoded[row % len(encoded)] for row in range(rows)]
 
 
-def write(subject: Subject, config: SamplingConfig, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+def writer_of(subject: Subject, config: SamplingConfig) -> tuple[Writer, Any]:
+    """A sampler, and the network or the networks that it writes with."""
+    if config.combination is not None:
+        return written_by_two.writer(subject.opened, config)
+    return samplers.make(config, subject.trained), subject.network
+
+
+def write(writer: Writer, network: Any, prompts: Sequence[Sequence[int]], seed: int = 0) -> list[list[int]]:
     """New ids of every prompt."""
-    writer, keys_B = samplers.make(config, subject.trained), streaming.row_keys(0, len(prompts))
-    heard = lambda new: [False] * len(prompts)  # noqa: E731
-    state = streaming.write(writer, subject.network, prompts, keys_B, heard)
+    keys_B = streaming.row_keys(seed, len(prompts))
+    state = streaming.write(writer, network, prompts, keys_B, lambda new: [False] * len(new))
     return np.asarray(state.written.tokens_BN).tolist()
 
 
-def seconds(subject: Subject, config: SamplingConfig, prompts: Sequence[Sequence[int]], runs: int) -> np.ndarray:
-    """Of so many runs after the first, which compiles."""
-    found = []
-    for _ in range(runs + 1):
+def timed(writer: Writer, network: Any, prompts: Sequence[Sequence[int]], runs: int) -> tuple[np.ndarray, list]:
+    """Seconds of so many runs, and all their texts."""
+    found, texts = [], []
+    for run in range(runs):
         begin = time.perf_counter()
-        write(subject, config, prompts)
+        texts += write(writer, network, prompts, seed=run)
         found.append(time.perf_counter() - begin)
-    return np.array(found[1:])
+    return np.array(found), texts
 
 
 @functools.partial(jax.jit, static_argnames=("mask",))
@@ -161,13 +163,15 @@ def _log_p(network, tokens_BT, mask):
 
 
 def perplexity(network: Network, rows: Sequence[Sequence[int]], skip: Sequence[int]) -> float:
-    """exp of the mean NLL of each row's tokens after the first `skip`, read left to right; 8 rows at once."""
-    total, count, length = 0.0, 0, max(map(len, rows))
-    tokens_BT = np.array([[*row, *[0] * (length - len(row))] for row in rows])
-    for first in range(0, len(rows), 8):
-        log_p_BT = np.asarray(_log_p(network, jnp.asarray(tokens_BT[first : first + 8]), CAUSAL))
-        for log_p_T, row, skipped in zip(log_p_BT, rows[first:], skip[first:], strict=False):
-            total, count = total - log_p_T[skipped : len(row)].sum(), count + len(row) - skipped
+    """exp of the mean NLL of each row's tokens after the first `skip`, read left to right; 32 rows at once."""
+    total, count, length = 0.0, 0, -(-max(map(len, rows)) // 128) * 128
+    for part in itertools.batched(zip(rows, skip, strict=True), 32):
+        tokens_BT = np.zeros((32, length), np.int32)
+        for row, (ids, _) in enumerate(part):
+            tokens_BT[row, : len(ids)] = ids
+        log_p_BT = np.asarray(_log_p(network, jnp.asarray(tokens_BT), CAUSAL))
+        for log_p_T, (ids, skipped) in zip(log_p_BT, part, strict=False):
+            total, count = total - log_p_T[skipped : len(ids)].sum(), count + len(ids) - skipped
     return float(np.exp(total / max(count, 1)))
 
 
@@ -188,12 +192,14 @@ def own_reading(subject: Subject) -> Scorer:
 def published(path: str, subject: Subject) -> Scorer:
     """Published weights, which read the text with their own tokenizer."""
     model, params = pretrained.load_pretrained(path)
-    config = dataclasses.replace(model.config, dtype="bfloat16")
+    config = dataclasses.replace(model.config, dtype="bfloat16", loop="scan")
     network, tokenizer = networks.of_decoder(config, model.vocab_size, params), tokenizer_files.load(path)
 
     def score(prompts, rows):
-        before = [[tokenizer.bos, *ids] for ids in tokenizer.encode([subject.tokenizer.decode(p) for p in prompts])]
-        after = list(tokenizer.encode([subject.tokenizer.decode(row) for row in rows]))
+        before = [
+            [tokenizer.bos, *ids] for ids in tokenizer.encode_batch([subject.tokenizer.decode(p) for p in prompts])
+        ]
+        after = list(tokenizer.encode_batch([subject.tokenizer.decode(row) for row in rows]))
         whole = [[*prompt, *row] for prompt, row in zip(before, after, strict=True)]
         return perplexity(network, whole, [len(prompt) for prompt in before])
 
@@ -207,15 +213,28 @@ def scorer_of(subject: Subject, path: str) -> Scorer | None:
     return own_reading(subject) if samplers.SAMPLERS["autoregressive"].fits(subject.trained) else None
 
 
-def valid(subject: Subject, config: SamplingConfig, num: int) -> dict[str, float]:
-    """Language -> share of texts that its parser takes, of those there is a parser for."""
-    shares = {}
-    for language in (language for language, there in text_quality.available().items() if there):
-        (ids,) = subject.tokenizer.encode([PROMPTS[language]])
-        rows = write(subject, config, [[subject.tokenizer.bos, *ids]] * num)
-        texts = [PROMPTS[language] + subject.tokenizer.decode(row) for row in rows]
-        shares[language] = sum(text_quality.is_valid(text, language) for text in texts) / num
+def valid(subject: Subject, texts: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Language -> share of texts that its parser takes, where there is one; texts come in turn, as prompts do."""
+    languages, shares = list(PROMPTS), {}
+    for number, language in enumerate(languages):
+        if text_quality.available()[language]:
+            found = [PROMPTS[language] + subject.tokenizer.decode(row) for row in texts[number :: len(languages)]]
+            shares[language] = sum(text_quality.is_valid(text, language) for text in found) / max(len(found), 1)
     return shares
+
+
+def worth(
+    subject: Subject, scorer: Scorer | None, prompts: Sequence[Sequence[int]], texts: Sequence[Sequence[int]]
+) -> str:
+    """Likelihood, variety and validity of texts."""
+    prompts = [prompts[number % len(prompts)] for number in range(len(texts))]
+    likely = f"perplexity {scorer(prompts, texts):.1f}, " if scorer else ""
+    variety = ", ".join(f"distinct-{n} {text_quality.distinct(texts, n):.3f}" for n in (1, 2, 3))
+    lines = f"  {likely}entropy {text_quality.entropy(texts):.2f} nats, {variety}"
+    if subject.tokenizer is None:
+        return lines
+    shares = ", ".join(f"{language} {share:.0%}" for language, share in valid(subject, texts).items())
+    return f"{lines}\n  parses: {shares} of {len(texts) // len(PROMPTS)} each"
 
 
 def main() -> None:
@@ -230,30 +249,34 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=16, help="block size of random weights")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="", help="samplers whose name contains this")
+    parser.add_argument("--limit", type=float, default=180, help="seconds after which no sampler is begun")
     flags = parser.parse_args()
+    begin = time.perf_counter()
     subject = from_workdir(flags.workdir) if flags.workdir else random_weights(flags.preset, flags.block)
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, {flags.workdir or flags.preset}")
     print(f"{flags.tokens} new tokens, {flags.runs} runs each, temperature 1")
     for language, there in text_quality.available().items():
         if subject.tokenizer and not there:
             print(f"without {language}: its parser {text_quality.PARSERS[language][0]} is not installed")
-    scorer = scorer_of(subject, flags.scorer)
     prompts = prompts_for(subject, max(flags.batches), flags.prompt)
-    for name, config in contenders(subject, flags.tokens).items():
-        if flags.only not in name:
+    asked = {name: one for name, one in contenders(subject, flags.tokens).items() if flags.only in name}
+    made = {name: writer_of(subject, config) for name, config in asked.items()}
+    with ThreadPoolExecutor() as pool:
+        scoring = pool.submit(scorer_of, subject, flags.scorer)
+        first = [pool.submit(write, *made[name], prompts[:rows]) for name in made for rows in flags.batches]
+    for found in first:
+        found.result()
+    print(f"compiled after {time.perf_counter() - begin:.0f} s", flush=True)
+    for name, sampler in made.items():
+        if time.perf_counter() - begin > flags.limit:
+            print(f"{name}: left out, as --limit={flags.limit:g} seconds have passed")
             continue
         print(name)
         for rows in flags.batches:
-            speeds = rows * flags.tokens / seconds(subject, config, prompts[:rows], flags.runs)
-            low, middle, high = np.percentile(speeds, (25, 50, 75))
+            seconds, texts = timed(*sampler, prompts[:rows], flags.runs)
+            low, middle, high = np.percentile(rows * flags.tokens / seconds, (25, 50, 75))
             print(f"  batch {rows:3d} {middle:12,.0f} tokens/s ({low:,.0f}-{high:,.0f})", flush=True)
-        texts = write(subject, config, prompts)
-        likely = f"perplexity {scorer(prompts, texts):.1f}, " if scorer else ""
-        variety = ", ".join(f"distinct-{n} {text_quality.distinct(texts, n):.3f}" for n in (1, 2, 3))
-        print(f"  {likely}entropy {text_quality.entropy(texts):.2f} nats, {variety}")
-        if subject.tokenizer:
-            shares = valid(subject, config, max(flags.batches))
-            print("  parses: " + ", ".join(f"{language} {share:.0%}" for language, share in shares.items()), flush=True)
+        print(worth(subject, scoring.result(), prompts[:rows], texts), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ The second line scores the earlier checkpoint of the run that is as good on aver
 run is at its end: what a difference in training alone would look like.
 """
 
+import bisect
+import functools
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -31,27 +33,30 @@ def main(argv: list[str]) -> int:
 
     from etils import epath
 
-    from experiments.hybrids.systems import FITTED
+    from experiments.hybrids.systems import EXPERTS, FITTED
     from hybridlm.training.offline import evaluate
 
-    run = epath.Path(flags.run)
+    run, readings = epath.Path(flags.run), ()
     if (run / FITTED).exists():
+        readings = EXPERTS["experts"]  # the run has reported the others itself
         found = json.loads((run / FITTED).read_text())["combinations"]
         overrides = {"evaluation.combinations": repr(found), **overrides}
     if flags.like:
         step = nearest(run, epath.Path(flags.like))
         print(f"score: step {step} of {flags.run} is nearest to {flags.like}")
         return evaluate(run, run / EARLIER, data="", step=step, overrides=overrides)
-    evaluate(run, run / TEST, data="", overrides=overrides)
+    evaluate(run, run / TEST, data="", readings=readings, overrides=overrides)
     if flags.left_out:
-        evaluate(run, run / LEFT_OUT, data=flags.left_out, overrides=overrides)
+        evaluate(run, run / LEFT_OUT, data=flags.left_out, readings=readings, overrides=overrides)
     return 0
 
 
 def nearest(run: "epath.Path", like: "epath.Path") -> int:
     """The step before the last whose checkpoint comes nearest to the end of another run, in nats on validation text."""
     aim, (*steps, _) = validation(like, -1), kept(run)
-    return min(steps, key=lambda step: abs(validation(run, step) - aim))
+    nats = functools.cache(lambda step: validation(run, step))
+    at = bisect.bisect_left(steps, -aim, key=lambda step: -nats(step))  # nats fall along the way
+    return min(steps[max(at - 1, 0) : at + 1], key=lambda step: abs(nats(step) - aim))
 
 
 def kept(run: "epath.Path") -> list[int]:

@@ -16,6 +16,12 @@ A reading of masked tokens has several values; name one behind a colon, each wit
 
   --readings=ar,block:chain,block:order_mixture,block:enumeration,masked:chain:confidence,masked:leave_one_out
 
+With @, the network of another run with the same tokenizer is read; --combine joins the first two readings into one
+distribution, a column of its own, and says which expert each category falls to:
+
+  hybridlm evaluate --model=runs/ar --workdir=runs/both --readings=ar,block:chain@runs/diffusion \\
+    --combine="mean=average(0.5)" --combine="refined=refiner(0.9)"
+
 Writes report.html, scores.json, scores.csv and tokens.parquet (one row per token) to --workdir. Values of the run's
 config that concern reading can be changed: --config.evaluation.split=test, --config.evaluation.batch_rows=64.
 """
@@ -34,11 +40,17 @@ def run(argv: Sequence[str]) -> int:
         default="",
         help="ways of reading the model, with commas, each NAME or NAME:ESTIMATOR; all by default",
     )
+    parser.add_argument(
+        "--combine", action="append", default=[], help="NAME=CALL: two readings as one; see above; may be repeated"
+    )
     flags, overrides = parser.read(argv)
 
+    from hybridlm.config.written_combinations import of_readings
     from hybridlm.training.offline import evaluate
 
     readings = tuple(filter(None, flags.readings.split(",")))
+    if flags.combine:
+        overrides = {"evaluation.combinations": repr(of_readings(flags.combine, readings)), **overrides}
     return evaluate(
         flags.model,
         flags.workdir,

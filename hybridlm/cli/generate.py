@@ -1,8 +1,12 @@
 """`hybridlm generate`: a trained or published model continues prompts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hybridlm.cli.flags import Parser
+
+if TYPE_CHECKING:
+    from hybridlm.config.combination import Combination
 
 DESCRIPTION = """\
 Continues prompts with a trained or published model, on one device.
@@ -20,6 +24,12 @@ A sampler needs a model trained for it:
   masked_diffusion  masked diffusion over whole texts; all tokens at once, in --steps passes by --order
   block_diffusion   diffusion by blocks; block after block, each in --steps passes
   uniform_diffusion diffusion whose noise is other tokens
+  combined          two of --experts, named as --readings of `hybridlm evaluate` are, joined by --combination, which is
+                    average(), product(), frequency_gate(-6), learned_gate(weights=...), token_adaptive() or
+                    refiner(0.9); drawn from what `hybridlm evaluate` scores. An expert may be of another run:
+
+  hybridlm generate --model=runs/ar --prompt="The" --sampler=combined --experts=ar,block:chain@runs/diffusion \\
+    --combination="refiner(0.9)"
 
 Orders are random, left_to_right, confidence, margin, entropy, or time for the reverse process itself. Fewer steps than
 tokens are faster and less exact.
@@ -52,6 +62,8 @@ def run(argv: Sequence[str]) -> int:
         "--bound", type=float, default=0.0, help="with --order=entropy, nats that may be written at once"
     )
     parser.add_argument("--remask", type=float, default=0.0, help="with --order=time, share of revisions allowed")
+    parser.add_argument("--experts", default="", help="of --sampler=combined: two readings, with a comma; see above")
+    parser.add_argument("--combination", default="", help="how they are joined, such as average(0.3)")
     parser.add_argument("--picture", default="", help="HTML file for the steps of a diffusion sampler")
     parser.add_argument("--step", type=int, default=-1, help="checkpoint to read; the newest valid one by default")
     flags, overrides = parser.read(argv)
@@ -72,11 +84,20 @@ def run(argv: Sequence[str]) -> int:
         threshold=flags.threshold,
         bound=flags.bound,
         remask=flags.remask,
+        combination=_combination(flags.combination, flags.experts),
     )
 
     from hybridlm.training.generation import generate
 
     return generate(flags.model, flags.prompt, config, step=flags.step, picture=flags.picture, overrides=overrides)
+
+
+def _combination(call: str, experts: str) -> "Combination | None":
+    if not call:
+        return None
+    from hybridlm.config.written_combinations import parse
+
+    return parse(call, tuple(filter(None, experts.split(","))))
 
 
 def _unescaped(text: str) -> str:

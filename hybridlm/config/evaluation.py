@@ -31,6 +31,7 @@ class Reading:
         the one next of which the network is surest by "confidence" or "entropy". It never depends on hidden tokens.
       samples: Monte-Carlo samples of a bound per document; ignored where the reading has none.
       copies: noisy copies of a row in one forward pass; 0 fills the pass by the length of the row.
+      network: directory of another run with the same tokenizer, whose network is read so; "" reads the model's own.
     """
 
     objective: Objective
@@ -38,6 +39,7 @@ class Reading:
     order: str = "left_to_right"
     samples: int = 8
     copies: int = 0
+    network: str = ""
 
     def __post_init__(self):
         one_of("reading.estimator", self.estimator, ESTIMATORS)

@@ -7,10 +7,12 @@ from hybridlm.config import trained
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.evaluation import EvaluationConfig
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import Objective, autoregressive
+from hybridlm.config.operation import OperationConfig
 from hybridlm.config.rows import allocate
-from hybridlm.config.training import CheckpointConfig, MeshConfig, OptimizerConfig, TrainingConfig
+from hybridlm.config.training import CheckpointConfig, OptimizerConfig, TrainingConfig
 from hybridlm.masks import Mask
 
 
@@ -24,6 +26,7 @@ class Experiment:
       objectives: the mixture by name. mask: a user's own mask, joined by & with what each objective shows, or None.
       optimizer, training, mesh, checkpoint: how it is trained, on which devices, and what is kept of it.
       evaluation: how it is read on held-out text.
+      operation: how it is watched while it runs, which changes no number of it.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Experiment:
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+    operation: OperationConfig = dataclasses.field(default_factory=OperationConfig)
 
     def __post_init__(self):
         require(len(self.objectives) > 0, "objectives is empty; a model learns from at least one.")
@@ -99,10 +103,16 @@ class Experiment:
                 f"mesh.tensor={tensor} does not divide model.{field}={value}; use one of "
                 f"{[n for n in range(1, value + 1) if value % n == 0]}.",
             )
+        sequence, length = self.mesh.sequence, self.data.row_length
+        require(
+            sequence == -1 or length % sequence == 0,
+            f"mesh.sequence={sequence} does not divide data.row_length={length}; use one of "
+            f"{[n for n in range(1, length + 1) if length % n == 0]}.",
+        )
 
     def _check_rows(self):
         batch_rows, accumulate = self.training.batch_rows, self.training.accumulate
-        shards = accumulate * max(self.mesh.data, 1) * max(self.mesh.fsdp, 1)
+        shards = accumulate * self.mesh.row_ways
         step = allocate(self.objectives, batch_rows)
         if step.wide % shards == 0:
             return
@@ -110,6 +120,6 @@ class Experiment:
         fits = (n for n in larger if n % accumulate == 0 and allocate(self.objectives, n).wide % shards == 0)
         raise ConfigError(
             f"a step has {step.wide} rows of {step.streams} x {self.data.row_length} tokens, which training.accumulate="
-            f"{accumulate} x mesh.data x mesh.fsdp = {shards} does not divide; change training.batch_rows="
-            f"{batch_rows} to one of {list(itertools.islice(fits, 3))}."
+            f"{accumulate} x mesh.replica x mesh.data x mesh.fsdp = {shards} does not divide; change "
+            f"training.batch_rows={batch_rows} to one of {list(itertools.islice(fits, 3))}."
         )

@@ -3,7 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 
+from hybridlm.config.combination import Combination
 from hybridlm.config.errors import require
+
+COMBINED = "combined"
+"""The sampler that writes with two experts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,8 @@ class SamplingConfig:
     """What is written, and how.
 
     Attributes:
-      sampler: a name of `hybridlm.sampling.samplers.SAMPLERS`.
+      sampler: a name of `hybridlm.sampling.samplers.SAMPLERS`, or "combined".
+      combination: of "combined"; its experts are named as `--readings` of `hybridlm evaluate` are.
       tokens: how many new ones at most. num: texts per prompt. seed: of the noise.
       choice: how a token is chosen from a prediction. stop: strings before which a text ends.
       chunk: tokens of a row written on the device before the host looks at them.
@@ -55,6 +60,7 @@ class SamplingConfig:
     """
 
     sampler: str = "autoregressive"
+    combination: Combination | None = None
     tokens: int = 64
     num: int = 1
     seed: int = 0
@@ -77,6 +83,16 @@ class SamplingConfig:
         require(
             self.steps is None or self.steps >= 1,
             f"steps={self.steps} must be at least 1; as many as there are tokens to write is exact, fewer are faster.",
+        )
+        require(
+            (self.sampler == COMBINED) == (self.combination is not None),
+            f"sampler={self.sampler!r} with combination={self.combination}: a combination is what the sampler "
+            f"{COMBINED!r} writes with, so name both, such as --sampler=combined --experts=ar,block:chain "
+            "--combination=average(0.5), or none.",
+        )
+        require(
+            self.sampler != COMBINED or not self.record,
+            f"sampler {COMBINED!r} writes no token twice, so there are no steps to look at; leave the picture out.",
         )
         require(all(self.stop), "an empty stop string would end every text before it begins; leave it out.")
 

@@ -8,8 +8,11 @@ from hybridlm.config.objective import Objective
 
 
 def check(where: str, reading: Reading, objectives: Mapping[str, Objective]) -> None:
-    """Raises ConfigError where an estimator reveals tokens in a way that no objective of the training masks them."""
-    if reading.estimator == "objective":
+    """Raises ConfigError where an estimator reveals tokens in a way that no objective of the training masks them.
+
+    A reading of another run's network is held against the objectives of that run, where it is opened.
+    """
+    if reading.estimator == "objective" or reading.network:
         return
     masked = {name: one for name, one in objectives.items() if one.corruption in ("absorbing", "masked_lm")}
     require(

@@ -1,4 +1,4 @@
-"""How a model is trained: steps, optimizer, mesh, checkpoints and logging."""
+"""How a model is trained: steps, optimizer, checkpoints and logging."""
 
 import dataclasses
 import re
@@ -64,31 +64,6 @@ class OptimizerConfig:
     def decay_steps(self, steps: int) -> int:
         """How many of the last steps the rate of "wsd" falls."""
         return round(self.decay * steps) if self.schedule == "wsd" else 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MeshConfig:
-    """Sizes of the device mesh; one of them may be -1 for "what is left".
-
-    Attributes: data: copies of the model, each with rows of its own. fsdp: ways that parameters, and rows, are divided.
-    tensor: ways that heads, inner widths and the vocabulary are divided.
-    """
-
-    data: int = -1
-    fsdp: int = 1
-    tensor: int = 1
-
-    def __post_init__(self):
-        sizes = self.sizes
-        require(
-            sum(size == -1 for size in sizes) <= 1 and all(size == -1 or size >= 1 for size in sizes),
-            f"mesh sizes must be positive, and at most one may be -1 for 'what is left'; got data={self.data}, "
-            f"fsdp={self.fsdp}, tensor={self.tensor}.",
-        )
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        return (self.data, self.fsdp, self.tensor)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ class Decoder(nn.Module):
         """Hidden states after the final norm, and the new state of every layer, stacked."""
         config, params = self.config, self.parameters()
         shared = Shared(rotation(config, facts.position), _time(config, params, tokens_BT, noise_BT), mix, constrain)
-        h_BTD = _embed(config, params["embedding"], tokens_BT, facts)
+        h_BTD = _embed(config, params["embedding"], tokens_BT, facts, constrain)
         h_BTD = constrain(h_BTD, ("batch", "token", "model"))
         step = functools.partial(layer, config, shared)
         h_BTD, state = over_layers(step, params["layers"], h_BTD, state, loop=config.loop, remat=config.remat)
@@ -84,8 +84,9 @@ def _time(config, params, tokens_BT, noise_BT):
     return time.features(params["time"], noise_BT).astype(config.dtype)
 
 
-def _embed(config, params, tokens_BT, facts):
-    h_BTD = _rows(params["tokens"], tokens_BT)
+def _embed(config, params, tokens_BT, facts, constrain):
+    # brought together first: rows of a table cut along D would move all activations to where they belong, twice
+    h_BTD = _rows(constrain(params["tokens"], ("id", None)), tokens_BT)
     if "positions" in params:
         h_BTD = h_BTD + _rows(params["positions"], facts.position)
     if "norm" in params:

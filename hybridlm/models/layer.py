@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from hybridlm.config.model import ModelConfig
+from hybridlm.models import products
 from hybridlm.models.norms import norm, rms
 from hybridlm.models.rotary import Rotation, rotate
 
@@ -49,48 +50,60 @@ def layer(
     shared: Shared,
     number: int | Int[Array, ""],
     params: Mapping[str, Any],
-    h_BTD: Float[Array, "B T D"],
+    x_BTD: Float[Array, "B T D"],
     state: Any,
 ) -> tuple[Float[Array, "B T D"], Any]:
     """The residual stream after this layer, and the layer's new state."""
-    before, on_output, after = _placed(config, shared, params["attention_norm"])
-    a_BTD, state = _attention(config, shared, number, params["attention"], before(h_BTD), state)
-    if config.parallel_residual:
-        f_BTD = _ffn(config, shared, params["ffn"], norm(config, params["ffn_norm"], h_BTD, shared.time_BTE))
-        return shared.constrain(h_BTD + a_BTD + f_BTD, ("batch", "token", "model")), state
-    h_BTD = shared.constrain(after(h_BTD + on_output(a_BTD)), ("batch", "token", "model"))
-    before, on_output, after = _placed(config, shared, params["ffn_norm"])
-    f_BTD = _ffn(config, shared, params["ffn"], before(h_BTD))
-    return shared.constrain(after(h_BTD + on_output(f_BTD)), ("batch", "token", "model")), state
+    read, add = _branch(config, shared, params["attention_norm"], x_BTD, x_BTD)
+    h_BTD, state = _attention(config, shared, number, params["attention"], read, add, state)
+    source_BTD = x_BTD if config.parallel_residual else h_BTD
+    read, add = _branch(config, shared, params["ffn_norm"], source_BTD, h_BTD)
+    return _ffn(config, shared, params["ffn"], read, add), state
 
 
-def _placed(config: ModelConfig, shared: Shared, params: Mapping[str, Array]) -> list[Callable]:
-    """The norm at its place among (before the branch, on its output, after the sum); elsewhere nothing happens."""
+def _branch(
+    config: ModelConfig, shared: Shared, norm_params: Mapping[str, Array], source_BTD: Array, stream_BTD: Array
+) -> tuple[Callable, Callable]:
+    """How a branch reads its source and adds to the stream, with the norm at its place: before the branch ("pre"), on
+    its output, or after the sum ("post")."""
+    place = config.norm_placement
 
     def normed(x_BTD):
-        return norm(config, params, x_BTD, shared.time_BTE)
+        return norm(config, norm_params, x_BTD, shared.time_BTE)
 
-    return [normed if config.norm_placement == place else lambda x: x for place in ("pre", "output", "post")]
+    def read(pattern, params, name):
+        if place == "pre":
+            return products.read(config, norm_params, source_BTD, shared.time_BTE, pattern, params, name)
+        return products.project(pattern, source_BTD, params, name)
+
+    def add(pattern, x, params, name):
+        if place == "output":
+            h_BTD = stream_BTD + normed(products.project(pattern, x, params, name))
+        else:
+            h_BTD = products.add(stream_BTD, pattern, x, params, name)
+        return shared.constrain(normed(h_BTD) if place == "post" else h_BTD, ("batch", "token", "model"))
+
+    return read, add
 
 
-def _attention(config, shared, number, params, x_BTD, state):
-    q_BTHK, k_BTJK, v_BTJK = _heads(config, params, x_BTD)
+def _attention(config, shared, number, params, read, add, state):
+    q_BTHK, k_BTJK, v_BTJK = _heads(config, params, read)
     q_BTHK = shared.constrain(rotate(q_BTHK, shared.rotation), ("batch", "token", "head", None))
     k_BTJK = shared.constrain(rotate(k_BTJK, shared.rotation), ("batch", "token", "kv_head", None))
     v_BTJK = shared.constrain(v_BTJK, ("batch", "token", "kv_head", None))
     out_BTHK, state = shared.mix(number, q_BTHK, k_BTJK, v_BTJK, state)
-    return _project("bthk,hkd->btd", out_BTHK, params, "out"), state
+    return add("bthk,hkd->btd", out_BTHK, params, "out"), state
 
 
-def _heads(config, params, x_BTD):
+def _heads(config, params, read):
     """Queries, keys and values out of the fused projection (R query heads share one key/value head)."""
-    qkv_BTJRK = _project("btd,djrk->btjrk", x_BTD, params, "qkv")
+    qkv_BTJRK = read("btd,djrk->btjrk", params, "qkv")
     q_BTJRK, k_BTJRK, v_BTJRK = lax.split(qkv_BTJRK, (qkv_BTJRK.shape[3] - 2, 1, 1), axis=3)
     k_BTJK, v_BTJK = jnp.squeeze(k_BTJRK, 3), jnp.squeeze(v_BTJRK, 3)
     if config.qk_norm != "none":
         q_BTJRK = _qk_norm(config, q_BTJRK, params["query_norm"])
         k_BTJK = _qk_norm(config, k_BTJK, params["key_norm"])
-    return q_BTJRK.reshape(*x_BTD.shape[:2], config.heads, config.key_width), k_BTJK, v_BTJK
+    return q_BTJRK.reshape(*q_BTJRK.shape[:2], config.heads, config.key_width), k_BTJK, v_BTJK
 
 
 def _qk_norm(config, x, scale):
@@ -98,17 +111,10 @@ def _qk_norm(config, x, scale):
     return rms(x, scale, config.norm_eps, axes)
 
 
-def _ffn(config, shared, params, x_BTD):
-    up_BTCF = shared.constrain(_project("btd,dcf->btcf", x_BTD, params, "up"), ("batch", "token", None, "ffn"))
+def _ffn(config, shared, params, read, add):
+    up_BTCF = shared.constrain(read("btd,dcf->btcf", params, "up"), ("batch", "token", None, "ffn"))
     first_BTF, *gated = jnp.unstack(up_BTCF, axis=2)
     inner_BTF = ACTIVATIONS[config.activation](first_BTF)
     if gated:
         inner_BTF = inner_BTF * gated[0]
-    return _project("btf,fd->btd", inner_BTF, params, "down")
-
-
-def _project(pattern, x, params, name):
-    """The product with the named kernel in the dtype of x, plus its bias where it has one."""
-    out = jnp.einsum(pattern, x, params[name].astype(x.dtype))
-    bias = params.get(f"{name}_bias")
-    return out if bias is None else out + bias.astype(x.dtype)
+    return add("btf,fd->btd", inner_BTF, params, "down")

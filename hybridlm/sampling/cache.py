@@ -3,7 +3,7 @@
 A cache has S slots. Reading new tokens writes their keys and values into slots from `slot` on, and they see the cached
 tokens that the mask shows them, and each other. What was read becomes visible to later tokens only by `commit`, which
 writes facts alone: so noisy blocks and unverified drafts are looked at and then overwritten, and an accepted draft
-costs nothing more. A network never learns of any of this: per layer, it hands a pair of arrays to its `mix`.
+costs nothing more. A network never learns of any of this: per layer, it hands an array to its `mix`.
 """
 
 import dataclasses
@@ -27,12 +27,13 @@ Slot = Int[Array, ""] | Int[Array, "B"] | int
 @dataclasses.dataclass(frozen=True)
 class Cache:
     """Attributes:
-    layers: (keys_BJSK, values_BJSK) of every layer. A head's slots lie side by side, so that a query's products with
-      them are plain batched matrix products. Layers are arrays of their own: each is then updated in place.
+    layers: of every layer the keys of all heads, then the values of all heads, so that both are written at once. A
+      head's slots lie side by side, so that a query's products with them are plain batched matrix products. Layers are
+      arrays of their own: each is then updated in place.
     facts: of the token in each slot, [B, S]; `valid` is 0 where no visible token is.
     """
 
-    layers: tuple[tuple[Float[Array, "B J S K"], Float[Array, "B J S K"]], ...]
+    layers: tuple[Float[Array, "B _ S K"], ...]
     facts: TokenFacts
 
 
@@ -44,8 +45,7 @@ def prefill(
 
     def mix(layer, q_BTHK, k_BTJK, v_BTJK, state):
         plan = attention.plan(mask & masks.valid(), facts, dtype=q_BTHK.dtype, head_width=q_BTHK.shape[-1])
-        new = (k_BTJK.swapaxes(1, 2), v_BTJK.swapaxes(1, 2))
-        padded = tuple(jnp.pad(part, ((0, 0), (0, 0), (0, room), (0, 0))) for part in new)
+        padded = jnp.pad(_by_head(k_BTJK, v_BTJK), ((0, 0), (0, 0), (0, room), (0, 0)))
         return plan.attend(q_BTHK, k_BTJK, v_BTJK), padded
 
     hidden_BTD, state = network.apply(network.params, tokens_BT, facts, mix)
@@ -69,9 +69,8 @@ def look(
     sees_BTS = masks.materialize(mask, facts, known) & (known.valid == 1)[:, None]
 
     def mix(layer, q_BTHK, k_BTJK, v_BTJK, state):
-        new = (k_BTJK.swapaxes(1, 2), v_BTJK.swapaxes(1, 2))
-        keys_BJSK, values_BJSK = (_write(old, part, slot, axis=2) for old, part in zip(state, new, strict=True))
-        return _attend(sees_BTS, q_BTHK, keys_BJSK, values_BJSK), (keys_BJSK, values_BJSK)
+        state = _write(state, _by_head(k_BTJK, v_BTJK), slot, axis=2)
+        return _attend(sees_BTS, q_BTHK, *jnp.split(state, 2, axis=1)), state
 
     state = stacked(cache.layers)
     hidden_BTD, state = network.apply(network.params, tokens_BT, facts, mix, state=state, noise_BT=noise_BT)
@@ -95,6 +94,11 @@ def append(
     """Looks at tokens and makes them visible to later ones."""
     hidden_BTD, cache = look(network, cache, tokens_BT, facts, slot, mask)
     return hidden_BTD, commit(cache, facts, slot)
+
+
+def _by_head(k_BTJK: Float[Array, "B T J K"], v_BTJK: Float[Array, "B T J K"]) -> Float[Array, "B _ T K"]:
+    """Keys and values as a cache holds them."""
+    return jnp.concatenate([k_BTJK, v_BTJK], axis=2).swapaxes(1, 2)
 
 
 def _write(old: Array, new: Array, slot: Slot, axis: int) -> Array:

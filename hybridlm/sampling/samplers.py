@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from hybridlm import masks
 from hybridlm.config.errors import nearest, require
 from hybridlm.config.objective import Objective
-from hybridlm.config.sampling import SamplingConfig
+from hybridlm.config.sampling import COMBINED, SamplingConfig
 from hybridlm.masks import Mask
 from hybridlm.sampling import autoregressive, denoisers, speculative
 from hybridlm.sampling.blocks import Sizes
@@ -64,7 +64,7 @@ class Kind:
 
 def named(name: str) -> Kind:
     """The sampler of this name."""
-    require(name in SAMPLERS, f"there is no sampler {name!r}{nearest(name, SAMPLERS)}")
+    require(name in SAMPLERS, f"there is no sampler {name!r}{nearest(name, [*SAMPLERS, COMBINED])}")
     return SAMPLERS[name]
 
 

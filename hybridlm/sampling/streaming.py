@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from hybridlm.sampling.network import Network
 from hybridlm.sampling.prompts import left_padded
 from hybridlm.sampling.trace import Trace
 
@@ -23,18 +22,19 @@ class Writer:
     """A way to write, as two functions; the state between them has a field `written: Written`.
 
     Attributes:
-      start: (network, tokens_BP, start_B, keys_B) -> state, with prompts padded on the left.
+      start: (network, tokens_BP, start_B, keys_B) -> state, with prompts padded on the left; the network is a
+        `Network`, or whatever else the writer writes with.
       advance: (network, state) -> state in which more is written; it may use up the state it is given.
       trace: state -> every step on the way there, or None where none is kept.
     """
 
-    start: Callable[[Network, Int[Array, "B P"], Int[Array, "B"], Key[Array, "B"]], Any]
-    advance: Callable[[Network, Any], Any]
+    start: Callable[[Any, Int[Array, "B P"], Int[Array, "B"], Key[Array, "B"]], Any]
+    advance: Callable[[Any, Any], Any]
     trace: Callable[[Any], Trace | None] = lambda state: None
 
 
 def write(
-    writer: Writer, network: Network, prompts: Sequence[Sequence[int]], keys_B: Key[Array, "B"], listen: Listen
+    writer: Writer, network: Any, prompts: Sequence[Sequence[int]], keys_B: Key[Array, "B"], listen: Listen
 ) -> Any:
     """Continues prompts until every row has ended or been heard enough; returns the last state."""
     tokens_BP, start_B = left_padded(prompts)

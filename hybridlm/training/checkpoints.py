@@ -8,6 +8,7 @@ whatever moment a run is killed, its newest sealed step is whole, and a marked s
 import concurrent.futures
 import contextlib
 import itertools
+import sys
 import time
 from collections.abc import Mapping
 
@@ -20,7 +21,7 @@ from jaxtyping import PyTree
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.data.directories import is_local
-from hybridlm.training import compatibility, digests
+from hybridlm.training import compatibility, digests, durable
 from hybridlm.training.environment import is_primary
 
 _NONE = -1
@@ -74,6 +75,22 @@ class Checkpoints:
         if self._pending is not None and self._pending.done():
             self._collect()
 
+    def settle(self) -> None:
+        """Awaits a save that runs, whatever becomes of it; any thread may."""
+        pending = self._pending
+        if pending is not None:
+            concurrent.futures.wait([pending])
+
+    def hold_back(self, before: int, at_most: int) -> int:
+        """The newest step below another, being saved or on disk, from now on kept; 0 where there is none.
+
+        No more than `at_most` steps are ever held back.
+        """
+        step = max((step for step in (*self.steps(), self._trusted or 0) if step < before), default=0)
+        if step and len(list(self._directory.glob("*.held"))) < at_most and is_primary():
+            self._beside(step, "held").touch()
+        return step
+
     def close(self) -> None:
         """Awaits the last save and looks for its manifest; raises `CheckpointError` if that save failed."""
         try:
@@ -89,12 +106,12 @@ class Checkpoints:
         names = {path.name for path in self._directory.iterdir()} if self._directory.exists() else set()
         return sorted(int(name) for name in names if name.isdecimal() and f"{name}.saving" not in names)
 
-    def latest_valid(self) -> int | None:
-        """The newest step of which every byte agrees; None where nothing was ever saved.
+    def latest_valid(self, before: int = sys.maxsize) -> int | None:
+        """The newest step below another of which every byte agrees; None where nothing was ever saved.
 
         Damaged steps on the way are reported and renamed `<step>.damaged-<n>`; `CheckpointError` if none is left.
         """
-        found = self._search() if is_primary() else _NONE
+        found = self._search(before) if is_primary() else _NONE
         found = int(multihost_utils.broadcast_one_to_all(np.int32(found)))
         self._trusted = None if found == _NONE else found
         return self._trusted
@@ -130,14 +147,14 @@ class Checkpoints:
     def _path(self, step) -> epath.Path:
         return self._directory / str(step)
 
-    def _mark(self, step) -> epath.Path:
-        return self._directory / f"{step}.saving"
+    def _beside(self, step, mark) -> epath.Path:
+        return self._directory / f"{step}.{mark}"
 
     def _announce(self, step):
         if is_primary():
             if self._path(step).exists():
                 raise FileExistsError(f"{self._path(step)} is there already; resume from it, or move it away")
-            self._mark(step).touch()
+            self._beside(step, "saving").touch()
 
     def _seal(self, step):
         """Runs in the background: awaits the arrays of every process, then writes the manifest."""
@@ -145,9 +162,10 @@ class Checkpoints:
             self._orbax.wait_until_finished()
             if is_primary():
                 digests.seal(self._path(step))
-                self._mark(step).unlink()
+                self._beside(step, "saving").unlink()
         if is_primary():
-            for old in self.steps()[: -self._keep]:
+            loose = [step for step in self.steps() if not self._beside(step, "held").exists()]
+            for old in loose[: -self._keep]:
                 self._path(old).rmtree()
 
     @contextlib.contextmanager
@@ -183,13 +201,13 @@ class Checkpoints:
                 _remove(directory)
             mark.unlink()
 
-    def _search(self) -> int:
-        for step in reversed(self.steps()):
+    def _search(self, before: int) -> int:
+        for step in reversed([step for step in self.steps() if step < before]):
             wrong = digests.damage(self._path(step))
             if not wrong:
                 return step
             self._set_aside(step, wrong)
-        if self.steps() or any(self._directory.glob("*.damaged-*")):
+        if before == sys.maxsize and (self.steps() or any(self._directory.glob("*.damaged-*"))):
             raise CheckpointError(
                 f"{self._directory} holds checkpoints, but every one is damaged; the warnings above name the files. To "
                 "start from scratch on purpose, move that directory away or choose another --workdir."
@@ -200,7 +218,7 @@ class Checkpoints:
         names = (self._directory / f"{step}.damaged-{n}" for n in itertools.count(1))
         aside = next(path for path in names if not path.exists())
         if not self._read_only:
-            self._path(step).rename(aside)
+            durable.move(self._path(step), aside)
         logging.warning("checkpoint %d is damaged and left out: %s", step, "; ".join(wrong))
 
     def _verify(self, step):

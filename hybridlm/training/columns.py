@@ -65,8 +65,9 @@ def columns(
 def _part(name: str, reading: Reading) -> Part:
     """What the values of a reading mean, and what its predictions saw."""
     own = single.part(name, reading.objective)
+    network = f", by the network of {reading.network}" if reading.network else ""
     if reading.estimator == "objective":
-        return own
+        return dataclasses.replace(own, sees=own.sees + network)
     before = "earlier blocks whole, and in its own block " if reading.objective.block_size else "in its document "
     revealed = "what stands to the left" if reading.order == "left_to_right" else f"what is revealed by {reading.order}"
     kind, sees = {
@@ -75,7 +76,7 @@ def _part(name: str, reading: Reading) -> Part:
         "order_mixture": (ScoreKind.EXACT, "what every order reveals before it (a part of the block's value)"),
         "leave_one_out": (ScoreKind.PSEUDO, "all other tokens, less the rest of its word"),
     }[reading.estimator]
-    return Part(name, kind, before + sees)
+    return Part(name, kind, before + sees + network)
 
 
 def _targets(name: str, reading: Reading) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from etils import epath
 
+from hybridlm.data.retries import again
 from hybridlm.training import durable
 
 MANIFEST = "manifest.json"
@@ -56,8 +57,7 @@ def _difference(sealed: dict, found: dict | None) -> str:
 
 def _names(directory: epath.Path) -> set[str]:
     """Paths of all files below the directory, relative to it, without the manifest itself."""
-    paths = (root / name for root, _, names in directory.walk() for name in names)
-    return {str(path.relative_to(directory)) for path in paths} - {MANIFEST}
+    return {str(path.relative_to(directory)) for path in durable.files(directory)} - {MANIFEST}
 
 
 def _entries(directory: epath.Path, names: Iterable[str]) -> dict[str, dict]:
@@ -68,9 +68,12 @@ def _entries(directory: epath.Path, names: Iterable[str]) -> dict[str, dict]:
 
 
 def _entry(path: epath.Path) -> dict:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": digest}
+    def read():
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"bytes": file.tell(), "sha256": digest}
+
+    return again(path, read)
 
 
 def _render(files: dict[str, dict]) -> str:
@@ -80,7 +83,7 @@ def _render(files: dict[str, dict]) -> str:
 
 def _read(directory: epath.Path) -> dict[str, dict]:
     """The sealed entries; ValueError unless the text is, byte for byte, what `seal` writes."""
-    text = (directory / MANIFEST).read_text()
+    text = again(directory, (directory / MANIFEST).read_text)
     content = json.loads(text)
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict) or _render(files) != text:

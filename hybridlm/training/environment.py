@@ -1,5 +1,6 @@
 """What a run ran on and with: versions, commit, devices, command line; kept beside the config as environment.json."""
 
+import glob
 import importlib.metadata
 import os
 import platform
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import jax
 
+from hybridlm.config.errors import require
+
 PACKAGES = ("hybridlm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 _SECRET = re.compile(r"token(?!s|i[sz])|key|secret|password|credential", re.IGNORECASE)
 """Flag names whose values stay out of files; `tokenizer` and `max_tokens` are no secrets."""
+_ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 _LOGIN = re.compile(r"://[^/@\s]+@")
+_URL = re.compile(r"(\w+)://[^/@\s\"]*:[^/@\s\"]*@([^/\s\"]+)")
 
 
 def is_primary() -> bool:
@@ -28,7 +33,7 @@ def describe() -> dict:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": versions(),
         "git": commit(Path(__file__).parent),
         "backend": jax.default_backend(),
         "devices": [f"{device.id}: {device.device_kind}" for device in jax.devices()],
@@ -36,6 +41,22 @@ def describe() -> dict:
         "command": redacted(sys.argv),
         "flags": {name: os.environ[name] for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if name in os.environ},
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Version of every package whose change could change a run."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def check_accelerator() -> None:
+    """Raises `ConfigError` where JAX would silently compute on the CPU of a machine that has an accelerator."""
+    found = [path for pattern in _ACCELERATORS for path in sorted(glob.glob(pattern))]
+    require(
+        not found or bool(os.environ.get("JAX_PLATFORMS")) or jax.default_backend() != "cpu",
+        f"this machine has an accelerator ({', '.join(found[:3])}), but JAX finds CPUs alone, most likely because it "
+        "was installed without support for it; install hybridlm[cuda] or hybridlm[tpu], or set JAX_PLATFORMS=cpu if "
+        "the CPU is meant.",
+    )
 
 
 def redacted(command: Sequence[str]) -> list[str]:
@@ -52,6 +73,11 @@ def redacted(command: Sequence[str]) -> list[str]:
             safe.append(_LOGIN.sub("://***@", word))
         follows_secret = is_secret and not equals and word.startswith("-")
     return safe
+
+
+def logins(text: str) -> list[str]:
+    """The logins inside URLs of a text, their names and passwords left out."""
+    return [f"a login ({scheme}://***@{host})" for scheme, host in _URL.findall(text)]
 
 
 def commit(directory: Path) -> dict | None:

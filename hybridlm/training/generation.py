@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import jax
 from etils import epath
 
 from hybridlm.config.errors import require
@@ -13,11 +12,9 @@ from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.sampling import SamplingConfig, check_prompts
 from hybridlm.reports import denoising
 from hybridlm.sampling import samplers, streaming
-from hybridlm.sampling.network import Network
-from hybridlm.sampling.samplers import Trained
 from hybridlm.sampling.stopping import Reader
 from hybridlm.sampling.trace import Trace
-from hybridlm.training import networks
+from hybridlm.training import networks, written_by_two
 from hybridlm.training.opened import Opened, open_model
 
 RULE = "-" * 8
@@ -38,12 +35,15 @@ def _nobody(number: int, piece: str) -> None:
 
 @dataclasses.dataclass
 class Text:
-    """One text as it comes. Attributes: prompt; reader: of new ids; ids: all new ones heard; written: what they say."""
+    """One text as it comes. Attributes: prompt; reader: of new ids; ids: all new ones heard; written: what they say;
+    shares, nats: of two experts the first one's share in each, and -log of its probability."""
 
     prompt: str
     reader: Reader
     ids: list[int] = dataclasses.field(default_factory=list)
     written: str = ""
+    shares: list[float] = dataclasses.field(default_factory=list)
+    nats: list[float] = dataclasses.field(default_factory=list)
 
     def hear(self, ids: Sequence[int]) -> str:
         """The piece of text that new ids make certain; after a stop string there is none."""
@@ -73,8 +73,9 @@ def generate(
     With `picture`, the path of an HTML file, the steps of a diffusion sampler are written there.
     """
     check_prompts(prompts)
-    samplers.named(config.sampler)
     config = dataclasses.replace(config, record=bool(picture))
+    if config.combination is None:
+        samplers.named(config.sampler)
     opened = open_model(model, step=step, overrides=overrides)
     is_single = len(prompts) * config.num == 1
     if is_single:
@@ -85,6 +86,8 @@ def generate(
     for number, text in enumerate(texts, 1):
         print("" if is_single else f"{RULE} {number}\n{text.prompt}{text.written}")
     print(f"{count} tokens in {seconds:.1f} s, compiling included", file=sys.stderr)
+    if config.combination is not None:
+        print(written_by_two.summary(config.combination, texts), file=sys.stderr)
     if picture:
         denoising.write(trace, opened.tokenizer.token_bytes, picture, facts={"model": model, "sampler": config.sampler})
     return ExitCode.DONE
@@ -100,33 +103,22 @@ def write(
     encoded = tokenizer.encode_batch([text.prompt for text in texts])
     ids = [[tokenizer.bos, *row.tolist()] for row in encoded]
     _check_lengths(ids, config.tokens, opened.experiment.data.row_length)
-    writer = samplers.make(config, trained(opened))
+    if config.combination is None:
+        writer, network = samplers.make(config, networks.trained(opened)), networks.of_opened(opened)
+    else:
+        writer, network = written_by_two.writer(opened, config)
 
     def listen(new: list[list[int]]) -> list[bool]:
         for number, (text, more) in enumerate(zip(texts, new, strict=True)):
             heard(number, text.hear(more))
         return [text.reader.has_stopped for text in texts]
 
-    state = streaming.write(writer, network(opened), ids, streaming.row_keys(config.seed, len(ids)), listen)
+    state = streaming.write(writer, network, ids, streaming.row_keys(config.seed, len(ids)), listen)
     for number, text in enumerate(texts):
         heard(number, text.end())
+    if config.combination is not None:
+        written_by_two.tell(state, texts)
     return texts, writer.trace(state)
-
-
-def network(opened: Opened) -> Network:
-    """The network on one device, its layers unrolled; ids that the tokenizer lacks are never written."""
-    task = opened.task
-    config = dataclasses.replace(task.model, loop="unroll", remat="none")
-    holes = range(opened.tokenizer.vocab_size, task.vocab_size)
-    params = jax.device_put(opened.params, jax.devices()[0])
-    return networks.of_decoder(config, task.vocab_size, params, never_ids=sorted({*task.ids.never, *holes}))
-
-
-def trained(opened: Opened) -> Trained:
-    """What a sampler asks of the model."""
-    experiment, ids = opened.experiment, opened.task.ids
-    about = {"mask_id": ids.mask, "eos": opened.tokenizer.eos, "size": ids.size, "never": ids.never}
-    return Trained(objectives=experiment.objectives, mask=experiment.mask, **about)
 
 
 def _check_lengths(ids: Sequence[Sequence[int]], tokens: int, context: int) -> None:

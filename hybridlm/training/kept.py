@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from etils import epath
 
+from hybridlm.data.directories import arriving
 from hybridlm.training import durable
 
 REQUEST, SUMS = "request.txt", "sums.npz"
@@ -74,6 +75,5 @@ def _write(path: epath.Path, arrays: Mapping[str, np.ndarray]) -> None:
     """In one piece."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    with arriving(path) as place:
+        place.write_bytes(buffer.getvalue())

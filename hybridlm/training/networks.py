@@ -1,5 +1,6 @@
 """Our decoder as samplers want it: nothing is done per token that could be done once."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from jaxtyping import Array, Float, Int
 from hybridlm.config.model import ModelConfig
 from hybridlm.models import decoder
 from hybridlm.sampling.network import Network, stacked, unstacked
+from hybridlm.sampling.samplers import Trained
+from hybridlm.training.opened import Opened
 
 ROUNDED = ("tokens", "kernel", "qkv", "out", "up", "down", "dense")
 """Names of the matrices that products read in the network's own dtype; norms stay in float32."""
@@ -31,6 +34,22 @@ def of_decoder(
     if config.loop == "unroll":
         rounded["layers"] = tuple(jax.tree.map_with_path(_sums_last, one) for one in unstacked(rounded["layers"]))
     return Network(rounded, *_functions(config, vocab_size, tuple(never_ids)))
+
+
+def of_opened(opened: Opened) -> Network:
+    """The network on one device, its layers unrolled; ids that the tokenizer lacks are never written."""
+    task = opened.task
+    config = dataclasses.replace(task.model, loop="unroll", remat="none")
+    holes = range(opened.tokenizer.vocab_size, task.vocab_size)
+    params = jax.device_put(opened.params, jax.devices()[0])
+    return of_decoder(config, task.vocab_size, params, never_ids=sorted({*task.ids.never, *holes}))
+
+
+def trained(opened: Opened) -> Trained:
+    """What a sampler asks of the model."""
+    experiment, ids = opened.experiment, opened.task.ids
+    about = {"mask_id": ids.mask, "eos": opened.tokenizer.eos, "size": ids.size, "never": ids.never}
+    return Trained(objectives=experiment.objectives, mask=experiment.mask, **about)
 
 
 @functools.cache

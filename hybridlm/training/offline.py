@@ -8,6 +8,7 @@ from absl import logging
 from etils import epath
 
 from hybridlm.config.errors import require
+from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.prepare import EVALUATION, prepare, prepare_for_evaluation
@@ -15,15 +16,16 @@ from hybridlm.data.prepared import Prepared
 from hybridlm.data.vocabulary import load_vocabulary
 from hybridlm.models import size
 from hybridlm.sharding import mesh as meshes
-from hybridlm.training import digests, placement, published, reporting, workdir
+from hybridlm.training import beside, digests, distributed, fitted, joined, placement, published, reporting, workdir
 from hybridlm.training import task as tasks
+from hybridlm.training.beside import Beside
 from hybridlm.training.compatibility import check_fingerprints
 from hybridlm.training.evaluation import Evaluation, batch_count, batches
 from hybridlm.training.evaluation import evaluate as read
 from hybridlm.training.kept import Kept
 from hybridlm.training.opened import checkpoint, on_mesh
 from hybridlm.training.progress import progress
-from hybridlm.training.readings import scorer
+from hybridlm.training.readings import Other, scorer
 from hybridlm.training.session import task_of
 from hybridlm.training.subject import Subject
 
@@ -46,6 +48,7 @@ def evaluate(
     The report of the model is written to `directory`, and each baseline's below it, in `baselines`. What an earlier
     call has finished there is not scored again.
     """
+    distributed.start()
     directory = epath.Path(directory)
     for named, flag in ((model, "--model"), *((baseline, "--baseline") for baseline in baselines)):
         require(
@@ -72,14 +75,19 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
         subject = published.subject(model, directory, data=data, readings=readings, overrides=overrides)
     else:
         subject = _trained(epath.Path(model), directory, data, step, readings, overrides)
+    experiment, task = subject.experiment, subject.task
+    config = experiment.evaluation
+    fitted.check(config, data or subject.split)
+    others = beside.found(config.readings, experiment.data.row_length, task, subject.prepared.tokenizer)
+    weights = {f"weights of {run}": other.weights for run, other in others.items()}
     facts = reporting.Facts(
-        experiment=subject.experiment,
-        task=subject.task,
+        experiment=experiment,
+        task=task,
         tokenizer=subject.prepared.tokenizer,
         split=data or subject.split,
         step=subject.step,
-        fingerprints=subject.fingerprints,
-        parameters=size.count(tasks.abstract_params(subject.task)),
+        fingerprints={**subject.fingerprints, **weights},
+        parameters=size.count(tasks.abstract_params(task)),
         rows=subject.prepared.rows(subject.split),
     )
     if reporting.is_written(facts, directory):
@@ -87,7 +95,11 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
         return
     # several processes may not see each other's files
     kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
-    reporting.write(facts, _read(subject, kept), directory, metrics=subject.metrics)
+    found, config = _read(subject, others, kept)
+    told = joined.of(config, task, found)
+    joined.save(told, directory)
+    reporting.write(facts, found, directory, metrics=subject.metrics)
+    print("\n".join(joined.lines(told)))
     if kept is not None:
         kept.remove()
 
@@ -97,21 +109,27 @@ def _identity(facts: reporting.Facts) -> str:
     return f"{reporting.request(facts)} {jax.default_backend()} {jax.__version__}"
 
 
-def _read(subject: Subject, kept: Kept | None) -> Evaluation:
+def _read(subject: Subject, others: Mapping[str, Beside], kept: Kept | None) -> tuple[Evaluation, EvaluationConfig]:
+    """The values, and the config with every number of its combinations."""
     experiment, task, rows = subject.experiment, subject.task, subject.rows
     mesh, config = meshes.make(experiment.mesh), experiment.evaluation
     params = on_mesh(task, mesh, subject.load)
+    opened = {run: other.load(mesh) for run, other in others.items()}
+    own = Other(task, experiment.mask, params)
+    networks = {name: opened.get(reading.network, own) for name, reading in config.readings.items()}
+    config = fitted.fitted(config, task, networks, subject.prepared)
     with progress("reading", batch_count(rows, config), start=len(kept or ())) as bar:
-        return read(
+        found = read(
             task,
             config,
-            scorer(task, config, experiment.mask, mesh),
+            scorer(task, config, experiment.mask, mesh, opened),
             params,
             batches(rows, config),
             place=placement.spreader(mesh),
             on_batch=bar.update,
             kept=kept,
         )
+    return found, config
 
 
 def _trained(

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from hybridlm import attention
 from hybridlm.categories.tables import Tables
 from hybridlm.config.evaluation import Reading
 from hybridlm.facts.head import Head
@@ -46,13 +47,15 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-    """A network at given parameters; `also` is a user's own mask, joined by &, the rest as `token_scores` has it."""
+    """A network at given parameters; `also` is a user's own mask, joined by &, `plan` attends on the mesh, the rest as
+    `token_scores` has it."""
 
     task: Task
     params: Any
     also: Mask | None
     groups: int
     constrain: Callable
+    plan: Callable = attention.plan
 
     @property
     def head(self) -> Head:
@@ -67,7 +70,7 @@ class Network:
         """Hidden states where the network computes them."""
         if self.also is not None:
             inputs = dataclasses.replace(inputs, mask=inputs.mask & self.also)
-        return tasks.hidden(self.task, self.params, inputs, self.constrain)
+        return tasks.hidden(self.task, self.params, inputs, self.constrain, self.plan)
 
     def weighted_nll(self, inputs: LossInputs) -> Float[Array, "B T"]:
         """What every target costs, in nats times its weight in the score."""

@@ -15,8 +15,10 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
+from hybridlm import attention
 from hybridlm.categories.tables import Tables
 from hybridlm.combine.combined import Frequencies
+from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.masks import Mask
 from hybridlm.objectives import single
@@ -27,7 +29,8 @@ from hybridlm.scoring.layout import Layout, lay_out
 from hybridlm.scoring.order_mixture import exact_bound, order_mixture
 from hybridlm.scoring.sums import category_sums
 from hybridlm.scoring.token_scores import TokenScores, metrics, token_scores
-from hybridlm.sharding.rules import constrain as constraints
+from hybridlm.sharding import rules
+from hybridlm.sharding.attention import planner
 from hybridlm.training import combined, placement, predictions
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import UNIGRAM
@@ -72,13 +75,23 @@ class Values:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Given:
-    """Arrays that all batches share: label tables, their classes as a scorer visits them, the baseline, and what gates
-    know of ids."""
+    """Arrays that all batches share: label tables, their classes as a scorer visits them, the baseline, what gates know
+    of ids, and the parameters of other networks."""
 
     tables: Tables
     layout: Layout
     unigram_V: Float[Array, "V"]
     frequencies: Mapping[str, Frequencies]
+    others: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """A network that readings name beside the model's own. Attributes: also: its own mask, joined by &."""
+
+    task: Task
+    also: Mask | None
+    params: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,21 +108,41 @@ class Scorer:
         return self.read(params, batch, self.given, number)
 
 
-def scorer(task: Task, config: EvaluationConfig, also: Mask | None = None, mesh: Mesh | None = None) -> Scorer:
-    """The scorer of a config; `also` is a user's own mask, joined by &. Its results lie on every device of `mesh`."""
+def scorer(
+    task: Task,
+    config: EvaluationConfig,
+    also: Mask | None = None,
+    mesh: Mesh | None = None,
+    others: Mapping[str, Other] | None = None,
+) -> Scorer:
+    """The scorer of a config; `also` is a user's own mask, joined by &. Its results lie on every device of `mesh`.
+
+    `others` are the networks that readings name, where their parameters lie already.
+    """
+    others = others or {}
+    missing = [name for name, reading in config.readings.items() if reading.network and reading.network not in others]
+    require(
+        not missing,
+        f"evaluation.readings.{', '.join(missing)} names the network of another run, and training reads its own alone. "
+        "Leave it out of the config; `hybridlm evaluate --readings=NAME@RUN` joins the two when both are trained.",
+    )
+    params = {run: other.params for run, other in others.items()}
     given = Given(
         tables=task.tables,
         layout=_layout(task, mesh),
         unigram_V=task.unigram_V.astype(np.float32),
         frequencies={name: combined.frequencies(task, one) for name, one in config.combinations.items()},
+        others={},
     )
     if mesh is None:
-        return Scorer(jax.jit(_Reader(task, config, also)), given)
+        reader = _Reader(task, config, also, others)
+        return Scorer(jax.jit(reader), dataclasses.replace(given, others=params))
     ways = placement.shards(mesh)
     # rows that do not divide lie on every device
-    how = {"groups": ways, "constrain": constraints(mesh)} if config.batch_rows % ways == 0 else {}
-    read = jax.jit(_Reader(task, config, also, **how), out_shardings=placement.replicated(mesh))
-    return Scorer(read, placement.everywhere(given, mesh))
+    how = {"groups": ways, "constrain": rules.constrain(mesh)} if config.batch_rows % ways == 0 else {}
+    how["plan"] = planner(mesh)
+    read = jax.jit(_Reader(task, config, also, others, **how), out_shardings=placement.replicated(mesh))
+    return Scorer(read, dataclasses.replace(placement.everywhere(given, mesh), others=params))
 
 
 def _layout(task: Task, mesh: Mesh | None) -> Layout:
@@ -118,7 +151,7 @@ def _layout(task: Task, mesh: Mesh | None) -> Layout:
     classes_VF = by_token_VF + np.array(task.tables.offsets[: by_token_VF.shape[1]], np.int32)
     size = task.model.padded_vocab(task.vocab_size)
     classes_VF = np.pad(classes_VF, ((0, size - len(classes_VF)), (0, 0)), mode="edge")
-    layout = lay_out(size, classes_VF, shards=1 if mesh is None else mesh.shape["tensor"])
+    layout = lay_out(size, classes_VF, shards=1 if mesh is None else rules.parts(mesh, "vocab"))
     # a class that no id has counts too
     count = sum(len(family.labels) for family in task.tables.families[: by_token_VF.shape[1]])
     return dataclasses.replace(layout, count=count)
@@ -126,27 +159,38 @@ def _layout(task: Task, mesh: Mesh | None) -> Layout:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Reader:
-    """What a batch is read by; `groups` and `constrain` as `token_scores` has them."""
+    """What a batch is read by; `groups` and `constrain` as `token_scores` has them, `plan` as the network."""
 
     task: Task
     config: EvaluationConfig
     also: Mask | None
+    others: Mapping[str, Other]
     groups: int = 1
     constrain: Callable = anywhere
+    plan: Callable = attention.plan
+
+    def network(self, run: str, params: Any, given: Given) -> Network:
+        """The model's own network, or that of another run."""
+        spread = (self.groups, self.constrain, self.plan)
+        if not run:
+            return Network(self.task, params, self.also, *spread)
+        other = self.others[run]
+        return Network(other.task, given.others[run], other.also, *spread)
 
     def __call__(self, params: Any, batch: Batch, given: Given, number: Array):
         columns = {name: batch[name] for name in given.tables.columns}
         labels_MBT = tasks.labels(given.tables, batch["tokens"], columns)
         text, is_scored_BT = from_batch(batch), batch[SCORED] > 0 if SCORED in batch else True
-        network = Network(self.task, params, self.also, self.groups, self.constrain)
         results = {UNIGRAM: _values(given.unigram_V[text.tokens_BT], text.is_target_BT & is_scored_BT)}
-        found = {}
+        found, heads = {}, {}
         for name, reading in self.config.readings.items():
             # a reading's noise depends on its name, so that adding another one changes nothing
             key = jax.random.fold_in(jax.random.key(self.config.seed), zlib.crc32(name.encode()) % 2**31)
             key = jax.random.fold_in(key, number)
+            network = self.network(reading.network, params, given)
             if reading.has_predictions:
                 one = predictions.of_reading(network, name, reading, text, given.tables, key)
+                heads[name] = network.head
                 found[name] = dataclasses.replace(one, is_counted_RS=one.is_counted_RS & is_scored_BT)
                 # without a mask of needed tokens the number of chunks is known when the program is compiled
                 needed_BT = None if reading.objective.is_autoregressive else found[name].is_counted_RS
@@ -155,9 +199,8 @@ class _Reader:
                 results[name] = self._sampled(network, name, reading, text, is_scored_BT, labels_MBT, key)
             else:
                 results[name] = _of_sets(network, reading, text, is_scored_BT)
-        heads = dict.fromkeys(found, network.head)
         for name, combination in self.config.combinations.items():
-            how = {"layout": given.layout, **network.spread}
+            how = {"layout": given.layout, "groups": self.groups, "constrain": self.constrain}
             told = combined.told(combination, found, heads, text.tokens_BT, given.frequencies[name], **how)
             results[name] = of_scores(told.scores, told.is_counted_RS)
         return results, labels_MBT

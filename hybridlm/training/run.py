@@ -2,51 +2,82 @@
 
 import contextlib
 
+import jax
 from etils import epath
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.vocabulary import save_vocabulary
-from hybridlm.training import distributed, environment, loop, overview, reporting, workdir
+from hybridlm.training import agreement, distributed, environment, loop, overview, reporting, workdir
 from hybridlm.training.evaluation import Evaluation, batch_count, batches, evaluate
 from hybridlm.training.progress import progress
 from hybridlm.training.session import Session, check, first_state, open_session
-from hybridlm.training.signals import Preemption
+from hybridlm.training.signals import Preempted
 from hybridlm.training.state import TrainState
+from hybridlm.training.watch import Watch, watching
 from hybridlm.training.writers import Writers
+
+_STOPPED = "stopped while reading held-out text; step {} is saved."
 
 
 def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
     """Trains to the last step, or resumes there, and writes the report."""
     distributed.start()
     directory = epath.Path(directory)
+    environment.check_accelerator()
+    agreement.check(agreement.of_program(experiment))
     workdir.check(directory, experiment)
-    with Preemption() as preemption, contextlib.ExitStack() as stack:
-        session = open_session(experiment, directory)
-        stack.enter_context(contextlib.closing(session.checkpoints))
-        check(session)
-        state = first_state(session)
-        workdir.claim(directory, experiment)
-        if environment.is_primary():
-            save_vocabulary(session.vocabulary, directory / workdir.VOCABULARY)
-        flops = overview.show(session, state)
-        first = int(state.step)
+    if experiment.operation.compile_cache:
+        jax.config.update("jax_compilation_cache_dir", experiment.operation.compile_cache)
+    with watching(experiment.operation) as watch, contextlib.ExitStack() as stack:
+        with watch.preemption.nothing_to_save("stopped while starting; what was saved before is intact."):
+            session, state, flops = _begin(experiment, directory, watch, stack)
+        first, last = int(state.step), experiment.training.steps
         writers = stack.enter_context(contextlib.closing(Writers(directory, experiment.training.wandb, first or None)))
 
         def held_out(state: TrainState) -> dict[str, float]:
-            return reporting.headline(read(session, state, preemption))
+            return reporting.headline(read(session, state, watch))
 
-        if first < experiment.training.steps:
+        if first < last:
             if is_due(experiment, directory, first):
-                writers.write(first, held_out(state))
-            state = loop.run(session, state, writers, preemption, flops, held_out)
+                with watch.preemption.nothing_to_save(_STOPPED.format(first)):
+                    writers.write(first, held_out(state))
+            state = loop.run(session, state, writers, watch, flops, held_out)
             # the report must not rest on a checkpoint that cannot be read back
-            session.checkpoints.close()
-        found = read(session, state, preemption)
-        if not workdir.is_read(directory, experiment.training.steps):
-            writers.write(experiment.training.steps, reporting.headline(found))
-        reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
+            with watch.goodput.spent_on("checkpoint"):
+                session.checkpoints.close()
+        with watch.goodput.spent_on("evaluation"), watch.preemption.nothing_to_save(_STOPPED.format(last)):
+            _report(session, state, writers, watch)
     return ExitCode.DONE
+
+
+def _begin(
+    experiment: Experiment, directory: epath.Path, watch: Watch, stack: contextlib.ExitStack
+) -> tuple[Session, TrainState, float]:
+    """A session with the state it goes on from, shown and owning its directory; and the operations of a step."""
+    session = open_session(experiment, directory)
+    stack.enter_context(contextlib.closing(session.checkpoints))
+    agreement.check(session.metadata["fingerprints"])
+    check(session)
+    state = first_state(session)
+    if account := session.memory(int(state.step)).get("goodput"):
+        watch.goodput.resume(account)
+    workdir.claim(directory, experiment)
+    if environment.is_primary():
+        save_vocabulary(session.vocabulary, directory / workdir.VOCABULARY)
+    flops = overview.show(session, state)
+    watch.alive()
+    return session, state, flops
+
+
+def _report(session: Session, state: TrainState, writers: Writers, watch: Watch) -> None:
+    """Reads the last state and writes what was found."""
+    directory, last = session.directory, session.experiment.training.steps
+    found = read(session, state, watch)
+    if not workdir.is_read(directory, last):
+        writers.write(last, reporting.headline(found))
+    writers.gather()
+    reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
 
 
 def is_due(experiment: Experiment, directory: epath.Path, step: int) -> bool:
@@ -55,15 +86,16 @@ def is_due(experiment: Experiment, directory: epath.Path, step: int) -> bool:
     return step > 0 and every > 0 and step % every == 0 and not workdir.is_read(directory, step)
 
 
-def read(session: Session, state: TrainState, preemption: Preemption) -> Evaluation:
+def read(session: Session, state: TrainState, watch: Watch) -> Evaluation:
     """Reads the model on the held-out rows of the run."""
     config = session.experiment.evaluation
     with progress("reading held-out text", batch_count(session.held_out, config)) as bar:
 
         def on_batch(done: int) -> None:
             bar.update(done)
-            if preemption.requested:
-                raise loop.Preempted(f"stopped while reading held-out text; step {int(state.step)} is saved.")
+            watch.alive()
+            if watch.preemption.requested:
+                raise Preempted(_STOPPED.format(int(state.step)))
 
         return evaluate(
             session.reader,

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,6 @@ from hybridlm.data.rows import Rows
 from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.sharding import mesh as meshes
-from hybridlm.sharding.rules import constrain
 from hybridlm.training import environment, filtered, inheritance, optimizers, placement, workdir
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
@@ -67,17 +67,23 @@ class Session:
     checkpoints: Checkpoints
     metadata: dict[str, Any]
 
+    def memory(self, step: int) -> dict[str, Any]:
+        """What the checkpoint of a step remembers of the process that wrote it; nothing at the start."""
+        return self.checkpoints.read_metadata(step).get("memory", {}) if step else {}
 
-def open_session(experiment: Experiment, directory: epath.Path) -> Session:
-    """Prepares data where needed and builds everything that does not change from step to step."""
+
+def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bool = False) -> Session:
+    """Prepares data where needed and builds everything that does not change from step to step.
+
+    With `read_only` nothing is written among the checkpoints, whose run may still be going on.
+    """
     mesh = meshes.make(experiment.mesh)
-    rows = steps.rows_per_pass(experiment)
-    meshes.check(mesh, experiment.model, rows)
+    meshes.check(mesh, experiment.model, steps.rows_per_pass(experiment), experiment.data.row_length)
     batch_rows, ways = experiment.training.batch_rows, placement.shards(mesh)
     require(
         jax.process_count() == 1 or batch_rows % ways == 0,
-        f"training.batch_rows={batch_rows} must be a multiple of data × fsdp = {ways} in a run of several processes, "
-        "since each puts rows of its own on its own devices.",
+        f"training.batch_rows={batch_rows} must be a multiple of replica x data x fsdp = {ways} in a run of several "
+        "processes, since each puts rows of its own on its own devices.",
     )
     filtered.check(experiment)
     inheritance.check(experiment)
@@ -89,7 +95,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, task, optimizer)
     where = placement.of_state(jax.eval_shape(new_state), mesh)
-    take_step = steps.make(experiment, task, optimizer, shards=placement.shards(mesh), constrain=constrain(mesh))
+    take_step = steps.make(experiment, task, optimizer, **placement.spread_over(mesh))
     return Session(
         experiment=experiment,
         directory=directory,
@@ -105,7 +111,7 @@ def open_session(experiment: Experiment, directory: epath.Path) -> Session:
         text=text,
         held_out=held_out,
         vocabulary=prepared.vocabulary,
-        checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep),
+        checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep, read_only=read_only),
         metadata=_metadata(experiment, prepared),
     )
 
@@ -186,12 +192,15 @@ def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:
     return states.start(params, optimizer, len(part_names(experiment.objectives)), steps.label_count(experiment, task))
 
 
-def first_state(session: Session) -> TrainState:
-    """The state of the newest valid checkpoint, or a fresh one, which may start with the parameters of another run."""
+def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
+    """The state of the newest valid checkpoint, or a fresh one, which may start with the parameters of another run.
+
+    Only checkpoints of steps below `before` count.
+    """
     experiment = session.experiment
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, session.task, optimizer)
-    step = session.checkpoints.latest_valid()
+    step = session.checkpoints.latest_valid(before)
     if step is None:
         fresh = jax.jit(new_state, out_shardings=session.where)()
         return inheritance.inherit(experiment, fresh, session.vocabulary.tokenizer.sha256)

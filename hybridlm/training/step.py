@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
+from hybridlm import attention
 from hybridlm.categories.tables import Tables
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
@@ -35,8 +36,10 @@ def make(
     *,
     shards: int = 1,
     constrain: Callable | None = None,
+    plan: Callable = attention.plan,
 ) -> Callable[[TrainState, Batch, Tables], TrainState]:
-    """The step. `shards` is how many ways rows are divided; `constrain(x, names)` says where arrays lie."""
+    """The step. `shards` is how many ways rows are divided; `constrain(x, names)` says where arrays lie, and
+    `plan` attends there."""
     constrain = constrain or (lambda x, names: x)
     microbatches = experiment.training.accumulate
     shape = (len(part_names(experiment.objectives)), label_count(experiment, task))
@@ -50,7 +53,7 @@ def make(
             progress = state.step / experiment.training.steps
             inputs = _weighted(task, weights, batch, tables, progress, shape[0], inputs)
         nothing = CategorySums(jnp.zeros(shape), jnp.zeros(shape, jnp.int32))
-        loss_of = functools.partial(_loss, experiment, task, filters, batch, tables, shards, constrain)
+        loss_of = functools.partial(_loss, experiment, task, filters, batch, tables, shards, constrain, plan)
         grads, loss, sums = _gradients(loss_of, state.params, inputs, microbatches, constrain, nothing)
         return _update(state, optimizer, grads, loss, sums, experiment.training.patience)
 
@@ -62,9 +65,9 @@ def draw(experiment: Experiment, task: Task, batch: Batch, key: Array) -> LossIn
     return mixture.build(experiment.objectives, from_batch(batch), task.ids, key, also=experiment.mask)
 
 
-def _loss(experiment, task, filters, batch, tables, shards, constrain, params, inputs: LossInputs):
+def _loss(experiment, task, filters, batch, tables, shards, constrain, plan, params, inputs: LossInputs):
     """The weighted NLL, or the per-token loss the inputs name, and its sums by objective and category."""
-    h_BTD, head = tasks.hidden(task, params, inputs, constrain), tasks.head(task, params)
+    h_BTD, head = tasks.hidden(task, params, inputs, constrain, plan), tasks.head(task, params)
     weight_BT, chunk = inputs.train_weight_BT, experiment.training.head_chunk
     if inputs.loss is None:
         split = {"groups": shards, "chunk": chunk, "dense": inputs.dense, "constrain": constrain}

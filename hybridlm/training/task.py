@@ -92,10 +92,14 @@ def init(task: Task, key: Array) -> dict:
 
 
 def hidden(
-    task: Task, params: Any, inputs: LossInputs, constrain: Callable = decoder.anywhere
+    task: Task,
+    params: Any,
+    inputs: LossInputs,
+    constrain: Callable = decoder.anywhere,
+    plan: Callable = attention.plan,
 ) -> Float[Array, "B T D"]:
-    """Hidden states of a batch of any objectives: one mask, prepared once and shared by all layers."""
-    plan = attention.plan(
+    """Hidden states of a batch of any objectives: one mask, prepared once by `plan` and shared by all layers."""
+    planned = plan(
         inputs.mask,
         inputs.facts,
         dtype=task.model.dtype,
@@ -108,11 +112,11 @@ def hidden(
         params,
         inputs.inputs_BT,
         inputs.facts,
-        plan.mix,
+        planned.mix,
         noise_BT=inputs.noise_BT,
         constrain=constrain,
     )
-    return h_BTD
+    return constrain(h_BTD, ("batch", "row", "model"))
 
 
 def head(task: Task, params: Any) -> Head:

@@ -5,24 +5,39 @@ from typing import Any
 
 from etils import epath
 
-from hybridlm.config.errors import ConfigError
+from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import from_dict, to_dict
-from hybridlm.training import durable, environment
+from hybridlm.data.directories import is_local
+from hybridlm.training import durable, environment, lines
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
+_MAY_CHANGE = ("checkpoint", "operation")
 
 
 def check(workdir: epath.Path, experiment: Experiment) -> None:
     """Raises `ConfigError` where the directory belongs to another run; writes nothing.
 
-    Shares of sources may change during a run; whether only those to come do is for its checkpoint to say.
+    Shares of sources may change during a run; whether only those to come do is for its checkpoint to say. So may what
+    no number of the run depends on.
     """
+    require(
+        is_local(workdir) or str(workdir).startswith("gs://"),
+        f"--workdir={workdir}: checkpoints are written to directories and to gs:// alone, since Orbax knows no other "
+        "store; mount the bucket (mountpoint-s3, for example) and name the directory. Data may lie in s3:// as it is.",
+    )
+    logins = sorted(set(environment.logins(json.dumps(to_dict(experiment)))))
+    require(
+        not logins,
+        f"the config holds {', '.join(logins)}: a config is kept in the workdir and in every checkpoint, so a password "
+        "in it would be too. Leave it out, and let the environment or the store's own login file give it.",
+    )
     if not (workdir / CONFIG).exists():
         return
     stored, wanted = json.loads((workdir / CONFIG).read_text()), _plain(experiment)
     stored["data"]["mixing"] = wanted["data"]["mixing"]
+    stored |= {name: wanted[name] for name in _MAY_CHANGE}
     changes = list(_differences(stored, wanted))
     if changes:
         raise ConfigError(
@@ -50,9 +65,7 @@ def read_config(workdir: epath.Path) -> Experiment:
 
 def is_read(workdir: epath.Path, step: int) -> bool:
     """Whether the metrics hold losses on held-out text of a step."""
-    path = workdir / METRICS
-    lines = path.read_text().splitlines() if path.exists() else []
-    return any(f'"step": {step},' in line and '"validation/' in line for line in lines)
+    return any(f'"step": {step},' in line and '"validation/' in line for line in lines.read(workdir / METRICS))
 
 
 def _plain(experiment: Experiment) -> Any:

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import math
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -20,11 +21,15 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import directory_check
 
 from hybridlm.config.errors import require
-from hybridlm.training import durable
+from hybridlm.data.directories import is_local
+from hybridlm.training import durable, lines
 from hybridlm.training.environment import is_primary
+from hybridlm.training.workdir import METRICS
 
 CATEGORIES = "nll/"
 """How the names of category metrics begin: `nll/ar/bracket/open`. They are no headlines."""
+SEND_EVERY = 120.0
+"""Seconds between two files of events in an object store."""
 HEADLINES = 48
 """How many scalars TensorBoard shows: past that, nobody looks."""
 
@@ -54,7 +59,7 @@ class Writers:
         self._sinks: list[Sink] = []
         if is_primary():
             board = _Companion("TensorBoard", lambda: _TensorBoard(workdir / "tensorboard", resume_step))
-            self._sinks = [_JsonLines(workdir / "metrics.jsonl", resume_step), board]
+            self._sinks = [_JsonLines(workdir / METRICS, resume_step), board]
             if wandb_project:
                 self._sinks.append(_Companion("Weights & Biases", lambda: _Wandb(workdir, wandb_project)))
 
@@ -63,6 +68,12 @@ class Writers:
         scalars = {name: float(value) for name, value in scalars.items()}
         for sink in self._sinks:
             sink.write(step, scalars)
+
+    def gather(self) -> None:
+        """Makes the file of metrics whole where it lies in parts, for others to read."""
+        for sink in self._sinks:
+            if isinstance(sink, _JsonLines):
+                sink.close()
 
     def close(self) -> None:
         for sink in self._sinks:
@@ -78,28 +89,19 @@ class _JsonLines:
     """One JSON object per line; NaN and infinities, which JSON lacks, are null."""
 
     def __init__(self, path, resume_step):
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = _lines_until(path, resume_step)
-        durable.replace(path, "".join(lines))
-        self._last = lines[-1] if lines else ""
+        kept = [line for line in lines.read(path) if resume_step is not None and _step_of(line) <= resume_step]
+        self._lines = lines.Lines(path, kept)
+        self._last = kept[-1] if kept else ""
 
     def write(self, step, scalars):
         values = {name: value if math.isfinite(value) else None for name, value in scalars.items()}
         line = json.dumps({"step": step, **values}) + "\n"
         # a finished run that is run again reads its model again, and finds the same
         if line != self._last:
-            durable.append(self._path, line)
+            self._lines.append(line)
 
     def close(self):
-        pass
-
-
-def _lines_until(path: epath.Path, step: int | None) -> list[str]:
-    """The lines up to a step; a line that a kill cut short is dropped too."""
-    if step is None or not path.exists():
-        return []
-    return [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= step]
+        self._lines.gather()
 
 
 def _step_of(line: str) -> int | float:
@@ -140,13 +142,17 @@ class _Companion:
 
 
 class _TensorBoard:
-    """Writes events at once: tensorboardX's own queue would block the run for ever if its thread met a full disk."""
+    """Writes events at once: tensorboardX's own queue would block the run for ever if its thread met a full disk.
+
+    An object store gets them every few minutes, in files that follow each other, as TensorBoard reads them.
+    """
 
     def __init__(self, directory, resume_step):
-        directory_check(str(directory))
-        self._events = EventsWriter(f"{directory}/events")
+        self._target = directory
+        self._local = directory if is_local(directory) else epath.Path(tempfile.mkdtemp())
         self._shown = {}
         self._is_full = False
+        self._open()
         if resume_step is not None:
             restart = SessionLog(status=SessionLog.START)
             self._events.write_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=restart))
@@ -155,9 +161,20 @@ class _TensorBoard:
         values = [Summary.Value(tag=name, simple_value=scalars[name]) for name in self._chosen(scalars)]
         self._events.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
         self._events.flush()
+        if self._local != self._target and time.monotonic() > self._sent + SEND_EVERY:
+            self.close()
+            self._open()
 
     def close(self):
         self._events.close()
+        if self._local != self._target:
+            durable.copy(self._local, self._target)
+            self._local.rmtree()
+
+    def _open(self):
+        directory_check(str(self._local))
+        self._events = EventsWriter(f"{self._local}/events-{time.time_ns()}")
+        self._sent = time.monotonic()
 
     def _chosen(self, names):
         """The first headlines ever seen keep their place."""

@@ -6,6 +6,7 @@ from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import (
     Objective,
@@ -19,7 +20,7 @@ from hybridlm.config.objective import (
 from hybridlm.config.presets import preset
 from hybridlm.config.rows import allocate
 from hybridlm.config.sources import Mixing
-from hybridlm.config.training import CheckpointConfig, MeshConfig, OptimizerConfig, TrainingConfig
+from hybridlm.config.training import CheckpointConfig, OptimizerConfig, TrainingConfig
 
 OBJECTIVE = [
     (
@@ -207,7 +208,8 @@ TRAINING = [
     (
         MeshConfig,
         {"fsdp": -1},
-        "mesh sizes must be positive, and at most one may be -1 for 'what is left'; got data=-1, fsdp=-1, tensor=1.",
+        "mesh sizes must be positive, and at most one may be -1 for 'what is left'; got replica=1, data=-1, "
+        "fsdp=-1, tensor=1, sequence=1.",
     ),
     (
         OptimizerConfig,
@@ -315,6 +317,10 @@ EXPERIMENT = [
     ),
     ({"mesh": MeshConfig(tensor=3)}, "mesh.tensor=3 does not divide model.heads=4; use one of [1, 2, 4]."),
     (
+        {"mesh": MeshConfig(sequence=3)},
+        "mesh.sequence=3 does not divide data.row_length=128; use one of [1, 2, 4, 8, 16, 32, 64, 128].",
+    ),
+    (
         {"training": TrainingConfig(steps=20)},
         "optimizer.warmup=50 is longer than training.steps=20.",
     ),
@@ -324,8 +330,8 @@ EXPERIMENT = [
     ),
     (
         {"training": TrainingConfig(batch_rows=18, accumulate=3), "mesh": MeshConfig(data=2, fsdp=2)},
-        "a step has 18 rows of 1 x 128 tokens, which training.accumulate=3 x mesh.data x mesh.fsdp = 12 does not "
-        "divide; change training.batch_rows=18 to one of [24, 36, 48].",
+        "a step has 18 rows of 1 x 128 tokens, which training.accumulate=3 x mesh.replica x mesh.data x "
+        "mesh.fsdp = 12 does not divide; change training.batch_rows=18 to one of [24, 36, 48].",
     ),
     (
         {
@@ -333,8 +339,8 @@ EXPERIMENT = [
             "training": TrainingConfig(batch_rows=16),
             "mesh": MeshConfig(data=8),
         },
-        "a step has 12 rows of 2 x 128 tokens, which training.accumulate=1 x mesh.data x mesh.fsdp = 8 does not "
-        "divide; change training.batch_rows=16 to one of [21, 32, 42].",
+        "a step has 12 rows of 2 x 128 tokens, which training.accumulate=1 x mesh.replica x mesh.data x "
+        "mesh.fsdp = 8 does not divide; change training.batch_rows=16 to one of [21, 32, 42].",
     ),
 ]
 

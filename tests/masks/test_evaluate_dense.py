@@ -11,7 +11,6 @@ from hybridlm import masks
 from hybridlm.facts import tokens
 from hybridlm.facts.names import LIMIT
 
-pytestmark = pytest.mark.xdist_group("masks")  # one process compiles each small operation once
 block_map = jax.jit(masks.block_map, static_argnums=0, static_argnames=("block_q", "block_k"))
 
 

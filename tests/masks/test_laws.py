@@ -11,14 +11,11 @@ import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given, settings
 
 from hybridlm import masks
 from hybridlm.facts.names import LIMIT
 from hybridlm.facts.tokens import TokenFacts
-
-pytestmark = pytest.mark.xdist_group("masks")  # one process compiles each small operation once
 
 NAMES = ("position", "index", "segment", "block", "stream", "valid", "depth")
 ONE_SIZE = ((13, 3), (17, 3))  # tokens and block of the queries, of the keys

@@ -13,8 +13,6 @@ from hybridlm import masks
 from hybridlm.facts import tokens
 from hybridlm.masks import library
 
-pytestmark = pytest.mark.xdist_group("masks")  # one process compiles each small operation once
-
 PACKED = {"lengths": [4, 1], "T": 6, "block": 2, "prefix_length": [2, 1], "length": [5] * 6}
 TWO_STREAMS = {"lengths": [4], "T": 4, "block": 2, "streams": 2}
 DRAWN = {

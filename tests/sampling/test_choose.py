@@ -1,5 +1,8 @@
 """What may be drawn, and how often: pictures of the filters, and chi-square tests of the draws."""
 
+import ast
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,6 +83,17 @@ def test_noise_is_of_the_kind_that_resolves_the_rarest_tokens():
     logits_NV = jnp.zeros((3, 1000))
     high, low = (jax.random.categorical(jax.random.key(5), logits_NV, mode=mode).tolist() for mode in ("high", "low"))
     assert draw(jax.random.key(5), logits_NV, Choice()).tolist() == high != low
+
+
+def test_no_draw_of_a_token_anywhere_is_of_the_other_kind():
+    """Zheng et al., arXiv:2409.02908: noise that cuts the tail off lowers the temperature, and looks like quality."""
+    modes = []
+    for path in (pathlib.Path(__file__).parents[2] / "hybridlm").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("random.categorical", "random.gumbel")):
+                modes.append((path.name, {one.arg: ast.unparse(one.value) for one in call.keywords}.get("mode")))
+    assert len(modes) >= 4
+    assert [name for name, mode in modes if mode != "'high'"] == []
 
 
 def test_greedy_takes_the_first_of_equals_and_needs_no_noise():

@@ -28,7 +28,7 @@ from tests.sampling.chain import (
     sample,
 )
 
-ROWS = 20_000
+ROWS = 6000
 OTHER_V = np.array([0.1, 0.2, 0.7])
 
 

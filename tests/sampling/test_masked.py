@@ -25,7 +25,7 @@ from tests.sampling.chain import (
     sample,
 )
 
-ROWS = 20_000
+ROWS = 6000
 LINEAR, COSINE = schedules.from_name("linear"), schedules.from_name("cosine")
 SAMPLERS = {
     "ancestral": Ancestral(steps=6, schedule=COSINE),
@@ -63,7 +63,7 @@ def test_a_step_by_time_is_a_draw_from_the_posterior():
     frequency_TV = np.asarray(after.tokens_BT[..., None] == np.arange(V + 1)).mean(0)
     logits_BTV = perfect(tokens_T[None], FACTS, None)
     posterior_TV = denoising.posterior(logits_BTV, tokens_T[None], 0.75, 0.5, COSINE, MASK)[0]
-    np.testing.assert_allclose(frequency_TV, posterior_TV, atol=0.012)
+    np.testing.assert_allclose(frequency_TV, posterior_TV, atol=0.022)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -12,7 +12,7 @@ from hybridlm.sampling import canvas as canvases
 from hybridlm.sampling.uniform_state import UniformState
 from tests.sampling.chain import sample
 
-T, V, MASK, ROWS = 2, 3, 3, 10_000
+T, V, MASK, ROWS = 2, 3, 3, 4000
 LINEAR = schedules.from_name("linear")
 TEXTS_XT = np.array(list(itertools.product(range(V), repeat=T)))
 P_X = np.array([0.40, 0.02, 0.03, 0.05, 0.20, 0.05, 0.02, 0.03, 0.20])

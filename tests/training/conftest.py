@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shutil
 
 import jax
 import pytest
@@ -86,3 +87,13 @@ def whole(trained, tmp_path_factory):
     with devices(1), without_pictures():
         offline.evaluate(trained, directory, data="", readings=("ar",), overrides=changes)
     return token_reader.read(directory / "tokens.parquet")
+
+
+@pytest.fixture(scope="session")
+def earlier(trained, tmp_path_factory):
+    """The directory of the same run as it was some steps before its end: another network with the same tokenizer."""
+    directory = tmp_path_factory.mktemp("runs") / "earlier"
+    shutil.copytree(trained, directory)
+    steps = sorted((directory / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
+    shutil.rmtree(steps[-1])
+    return directory

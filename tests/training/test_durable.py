@@ -35,14 +35,9 @@ def test_a_failed_write_leaves_the_old_text(path, monkeypatch):
     assert path.read_text() == "old"
 
 
-@pytest.mark.parametrize("stores_objects", [False, True])
-def test_appending_keeps_what_was_there(path, monkeypatch, stores_objects):
-    monkeypatch.setattr(durable, "is_object_store", lambda _: stores_objects)
-    durable.replace(path, "1\n")
-    durable.append(path, "2\n")
-    assert path.read_text() == "1\n2\n"
-
-
-def test_object_stores_are_told_by_their_url(path):
-    assert durable.is_object_store(epath.Path("gs://bucket/run"))
-    assert not durable.is_object_store(path)
+def test_a_directory_moves_with_all_its_files(tmp_path):
+    directory = epath.Path(tmp_path / "20")
+    (directory / "deep").mkdir(parents=True)
+    (directory / "deep" / "file").write_text("text")
+    durable.move(directory, epath.Path(tmp_path / "aside"))
+    assert [str(path.relative_to(tmp_path)) for path in durable.files(epath.Path(tmp_path))] == ["aside/deep/file"]

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+import jax
 import pytest
 
+from hybridlm.config.errors import ConfigError
 from hybridlm.training import environment
 
 
@@ -79,3 +81,30 @@ def test_outside_of_git_there_is_no_commit(tmp_path):
 
 def test_a_lone_process_is_the_one_that_writes():
     assert environment.is_primary()
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine with a GPU, on which JAX finds CPUs alone."""
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(environment, "_ACCELERATORS", (str(tmp_path / "nvidia[0-9]*"),))
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+
+
+def test_the_cpu_is_never_a_silent_replacement(machine):
+    with pytest.raises(
+        ConfigError, match=r"has an accelerator \(.*nvidia0\), but JAX finds CPUs alone.*JAX_PLATFORMS=cpu"
+    ):
+        environment.check_accelerator()
+
+
+@pytest.mark.parametrize("meant", ["cpu is named", "jax finds it", "there is none"])
+def test_a_machine_used_as_it_is_passes(machine, monkeypatch, meant):
+    if meant == "cpu is named":
+        monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    elif meant == "jax finds it":
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    else:
+        monkeypatch.setattr(environment, "_ACCELERATORS", ("/no/such/device",))
+    environment.check_accelerator()

@@ -8,7 +8,7 @@ from hybridlm.sampling.samplers import SAMPLERS
 from hybridlm.training import generation
 from hybridlm.training.opened import open_model
 
-pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("small_and_plain")]
+pytestmark = pytest.mark.usefixtures("small_and_plain")
 
 PROMPTS = ["the small dog", "a river"]
 

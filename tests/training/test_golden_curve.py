@@ -4,8 +4,6 @@ import pytest
 
 from tests.golden import regenerate
 
-pytestmark = pytest.mark.xdist_group("training")
-
 
 def test_twenty_steps_are_those_on_record(trained):
     found = regenerate.curve(trained)

@@ -11,7 +11,7 @@ from hybridlm.training import harness
 from hybridlm.training.harness import Harness
 from tests.training.conftest import devices
 
-pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 TASK = """
 task: {name}

@@ -26,13 +26,19 @@ def with_sums(times=1):
     return dataclasses.replace(found, grad_norm=jnp.float32(1.5), loss=jnp.float32(2.25), **counters)
 
 
+def push(log, step, state):
+    """One step and its line."""
+    log.remember(state)
+    return log.push(step, state)
+
+
 @pytest.fixture
 def log():
     return logs.Log(NAMES, LABELS, tokens_per_step=1000, flops=0.0)
 
 
 def test_a_line_tells_means_by_objective_and_category(log):
-    log.push(5, with_sums(times=3))
+    push(log, 5, with_sums(times=3))
     (logged,) = log.arrived(wait=True)
     assert (logged.step, logged.bad_in_row) == (5, 2)
     assert logged.scalars == {
@@ -49,7 +55,7 @@ def test_a_line_tells_means_by_objective_and_category(log):
 
 def test_filters_stand_behind_the_labels():
     log = logs.Log(NAMES, LABELS[:1], tokens_per_step=1000, flops=0.0, filters=("new_content", "copy5_only"))
-    log.push(5, with_sums())
+    push(log, 5, with_sums())
     means = {name: value for name, value in log.arrived(wait=True)[0].scalars.items() if not name.startswith("train/")}
     assert means == {
         "loss/ar": 3.0,
@@ -62,11 +68,11 @@ def test_filters_stand_behind_the_labels():
 
 def test_the_next_line_begins_anew_and_the_rest_of_the_state_stays(log):
     before = with_sums()
-    after = log.push(1, before)
+    after = push(log, 1, before)
     total, count = accumulator.read(after.sums)
     assert not total.any() and not count.any()
     assert (int(after.bad), int(after.bad_in_row)) == (3, 2)
-    log.push(2, dataclasses.replace(after, sums=accumulator.add(after.sums, CategorySums(2 * TOTAL, COUNT))))
+    push(log, 2, dataclasses.replace(after, sums=accumulator.add(after.sums, CategorySums(2 * TOTAL, COUNT))))
     first, second = log.arrived(wait=True)
     assert (first.scalars["loss/ar"], second.scalars["loss/ar"]) == (3.0, 6.0)
 
@@ -74,7 +80,7 @@ def test_the_next_line_begins_anew_and_the_rest_of_the_state_stays(log):
 def test_a_snapshot_outlives_the_state_it_was_taken_from(log):
     """A step may reuse the memory of the state it is given."""
     given = with_sums()
-    after = log.push(1, given)
+    after = push(log, 1, given)
     jax.tree.map(lambda x: x.delete(), (given.sums, given.grad_norm, after))
     assert log.arrived(wait=True)[0].scalars["loss/ar"] == 3.0
 
@@ -92,15 +98,15 @@ class Late(logs.Snapshot):
 
 
 def test_nothing_is_waited_for_unless_told_to(log, monkeypatch):
-    snapshot, cleared = logs.take(with_sums())
-    monkeypatch.setattr(logs, "take", lambda state: (Late(**vars(snapshot)), cleared))
-    log.push(1, with_sums())
-    log.push(2, with_sums())
+    snapshot, cleared = logs.take(with_sums(), jnp.zeros((1, 2)))
+    monkeypatch.setattr(logs, "take", lambda *_: (Late(**vars(snapshot)), cleared))
+    push(log, 1, with_sums())
+    push(log, 2, with_sums())
     assert log.arrived() == []
     monkeypatch.setattr(Late, "has_come", True)
     assert [logged.step for logged in log.arrived()] == [1, 2]
     monkeypatch.setattr(Late, "has_come", False)
-    log.push(3, with_sums())
+    push(log, 3, with_sums())
     assert [logged.step for logged in log.arrived(wait=True)] == [3]
     assert log.arrived(wait=True) == [], "each is told once"
 
@@ -108,9 +114,9 @@ def test_nothing_is_waited_for_unless_told_to(log, monkeypatch):
 def test_speed_is_known_from_the_second_line_on(log, monkeypatch):
     clock = iter([10.0, 12.0])
     monkeypatch.setattr(logs.time, "monotonic", lambda: next(clock))
-    log.push(1, with_sums())
+    push(log, 1, with_sums())
     assert "perf/tokens_per_s" not in log.arrived(wait=True)[0].scalars
-    log.push(21, with_sums())
+    push(log, 21, with_sums())
     scalars = log.arrived(wait=True)[0].scalars
     assert scalars["perf/tokens_per_s"] == pytest.approx(10_000)
     assert scalars["perf/step_ms"] == pytest.approx(100)
@@ -123,7 +129,7 @@ def test_utilisation_is_work_over_what_the_devices_could_do(monkeypatch):
     monkeypatch.setattr(logs, "peak_flops", lambda: 1e12)
     log = logs.Log(NAMES, LABELS, tokens_per_step=1000, flops=1e11)
     for step in (1, 11):
-        log.push(step, with_sums())
+        push(log, step, with_sums())
         (logged,) = log.arrived(wait=True)
     assert logged.scalars["perf/mfu"] == pytest.approx(10 * 1e11 / 2 / 1e12)
 

@@ -1,20 +1,27 @@
 """What happens when: steps, lines, checkpoints, readings and the ways out, told as a list of events."""
 
 import dataclasses
+import json
 import math
+import threading
 
 import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from etils import epath
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.storage import override
+from hybridlm.data.stream import TrainStream
 from hybridlm.training import logs, loop
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
+from hybridlm.training.anomalies import Window
 from hybridlm.training.checkpoints import Checkpoints
-from hybridlm.training.signals import Preemption
+from hybridlm.training.goodput import Goodput
+from hybridlm.training.signals import Preempted, Preemption
+from hybridlm.training.watch import Watch
 from hybridlm.training.writers import Writers
 
 CHANGES = {"training.steps": 7, "training.log_every": 2, "checkpoint.every": 3, "optimizer.warmup": 1}
@@ -24,7 +31,7 @@ class Story:
     """A session whose step does nothing but count; everything it is asked to do is written down."""
 
     def __init__(self, session, changes=CHANGES, bad_from=99):
-        self.events, self.rates = [], []
+        self.events, self.rates, self.held = [], [], []
         story = self
 
         class Saves(Checkpoints):
@@ -35,6 +42,13 @@ class Story:
                 story.events.append(("save", step))
 
             def poll(self):
+                pass
+
+            def hold_back(self, before, at_most):
+                story.held.append((before, at_most))
+                return 3
+
+            def settle(self):
                 pass
 
             def close(self):
@@ -52,7 +66,12 @@ class Story:
         @jax.jit
         def take_step(state, batch, tables):
             is_bad = (state.step + 1 >= bad_from).astype(jnp.int32)
-            return dataclasses.replace(state, step=state.step + 1, bad_in_row=(state.bad_in_row + 1) * is_bad)
+            return dataclasses.replace(
+                state,
+                step=state.step + 1,
+                bad_in_row=(state.bad_in_row + 1) * is_bad,
+                loss=jnp.where(is_bad, jnp.nan, state.step + 1.0),
+            )
 
         self.session = dataclasses.replace(
             session,
@@ -66,7 +85,12 @@ class Story:
 
     def run(self, preemption=None):
         return loop.run(
-            self.session, self.state, self.writers, preemption or Asked(), 0.0, lambda state: {"validation/loss": 1.0}
+            self.session,
+            self.state,
+            self.writers,
+            Watch(preemption or Asked(), Goodput()),
+            0.0,
+            lambda state: {"validation/loss": 1.0},
         )
 
 
@@ -74,6 +98,7 @@ class Asked(Preemption):
     """Preempted at the n-th question, if at all."""
 
     def __init__(self, at=99):
+        super().__init__()
         self._left = at
 
     @property
@@ -131,6 +156,53 @@ def test_a_notice_of_preemption_saves_and_leaves(session):
     assert story.events[-2:] == [("save", 5), ("close",)]
 
 
+def test_a_notice_while_waiting_for_data_saves_the_last_step_taken(session, monkeypatch):
+    """The fifth batch never comes; a read that hangs holds up neither the save nor the end."""
+    story, never = Story(session), threading.Event()
+    read = TrainStream.batch
+    monkeypatch.setattr(TrainStream, "batch", lambda stream, step: (step == 4 and never.wait()) or read(stream, step))
+
+    class Notice(Asked):
+        def stop_waiting(self, why):
+            if "data" in why:
+                raise Preempted(why)
+
+    with pytest.raises(loop.Preempted, match="stopped at step 4 with its state saved"):
+        story.run(Notice())
+    never.set()
+    assert story.events[-2:] == [("save", 4), ("close",)]
+
+
+def test_a_notice_before_the_first_step_saves_nothing_new(session):
+    story = Story(session)
+
+    class Notice(Asked):
+        def nothing_to_save(self, why, settle=None):
+            raise Preempted(why)
+
+    with pytest.raises(loop.Preempted, match="stopped after step 0, which is saved."):
+        story.run(Notice())
+    assert story.events == []
+
+
+def test_steps_that_are_not_finite_or_spikes_leave_a_file_and_the_checkpoint_before(session, tmp_path):
+    story = Story(session, CHANGES | {"training.patience": 9}, bad_from=5)
+    story.session = dataclasses.replace(story.session, directory=epath.Path(tmp_path))
+    story.run()
+    told = json.loads((tmp_path / "anomalies" / "5.json").read_text())
+    assert [path.name for path in (tmp_path / "anomalies").iterdir()] == ["5.json"], "the first of those in a row"
+    assert (told["odd"], told["loss"], told["checkpoint"]) == ("loss is nan", "nan", 3)
+    assert told["rows"] == session.stream.global_indices(4) and told["seed"] == 0
+    assert story.held == [(5, 2)]
+
+
+def test_every_step_is_judged_though_few_are_logged(session, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Window, "judge", lambda window, loss, norm: seen.append((loss, norm)) or "")
+    Story(session).run()
+    assert seen == [(float(n), 0.0) for n in range(1, 8)], "also those between the last line and a checkpoint, once"
+
+
 def test_at_the_last_step_a_notice_comes_too_late_to_matter(session):
     story = Story(session)
     assert int(story.run(Asked(at=7)).step) == 7
@@ -140,6 +212,7 @@ def test_at_the_last_step_a_notice_comes_too_late_to_matter(session):
 def test_a_run_goes_on_where_its_state_is(session):
     story = Story(session)
     story.state = dataclasses.replace(story.state, step=jnp.int32(5))
+    story.session.checkpoints.read_metadata = lambda step: {}
     assert int(story.run().step) == 7
     assert story.events == [("line", 6), ("save", 6), ("line", 7), ("save", 7)]
 

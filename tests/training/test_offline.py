@@ -15,7 +15,7 @@ from hybridlm.training.kept import Kept
 from tests.end_to_end import tiny
 from tests.end_to_end.results import scores
 
-pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("small_and_plain")]
+pytestmark = pytest.mark.usefixtures("small_and_plain")
 
 
 def evaluate(model, directory, *words):

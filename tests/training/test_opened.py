@@ -18,8 +18,6 @@ from hybridlm.training.opened import open_model
 from tests.interop.networks import FIXTURES, logits
 from tests.training.conftest import devices
 
-pytestmark = [pytest.mark.xdist_group("training")]
-
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 
 

@@ -6,7 +6,7 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from hybridlm.config.training import MeshConfig
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.sharding.mesh import make
 from hybridlm.training import placement, state
 from hybridlm.training import task as tasks
@@ -21,7 +21,7 @@ def test_moments_lie_where_their_parameters_lie_and_counters_everywhere(task, me
     shapes = jax.eval_shape(lambda: state.start(tasks.init(task, jax.random.key(0)), optax.adam(1.0), 4, 9))
     where = placement.of_state(shapes, mesh)
     moments = where.opt_state[0]
-    assert where.params["embedding"]["tokens"].spec == P("tensor", "fsdp")
+    assert where.params["embedding"]["tokens"].spec == P("tensor", ("fsdp", "sequence"))
     assert jax.tree.map(lambda x: x.spec, moments.mu) == jax.tree.map(lambda x: x.spec, where.params)
     everywhere = (where.step, where.bad, where.sums.rounded_PC, moments.count)
     assert all(leaf.is_fully_replicated for leaf in everywhere)

@@ -18,7 +18,7 @@ from hybridlm.models import decoder
 from hybridlm.training import published
 from tests.interop.networks import FIXTURES, logits
 
-pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("small_and_plain")]
+pytestmark = pytest.mark.usefixtures("small_and_plain")
 
 TEXTS = {"a": "the dog walks slowly behind the river.", "b": "def items(x):\n    return x[3] + 41\n"}
 HOLES = 5

@@ -12,17 +12,19 @@ from etils import epath
 
 from hybridlm.cli.main import main
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.training import loop, run
+from hybridlm.training import loop, run, watch
 from hybridlm.training.checkpoints import Checkpoints
+from hybridlm.training.goodput import Goodput
 from hybridlm.training.loop import Preempted
 from hybridlm.training.session import first_state, open_session
 from hybridlm.training.signals import Preemption
+from hybridlm.training.watch import Watch
 from hybridlm.training.writers import Writers
 from tests.end_to_end import tiny
 from tests.end_to_end.results import lines, scores
 from tests.training.conftest import devices
 
-pytestmark = [pytest.mark.xdist_group("training"), pytest.mark.usefixtures("small_and_plain")]
+pytestmark = pytest.mark.usefixtures("small_and_plain")
 
 
 def test_a_run_leaves_its_numbers_and_its_origin(trained):
@@ -77,7 +79,7 @@ class StopsAfter(Preemption):
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(trained, text, tmp_path, monkeypatch):
     monkeypatch.setattr(StopsAfter, "left", 8)
     with monkeypatch.context() as patch, pytest.raises(Preempted, match="stopped at step 9 with its state saved"):
-        patch.setattr(run, "Preemption", StopsAfter)
+        patch.setattr(watch, "Preemption", StopsAfter)
         run.train(tiny.experiment(text), tmp_path)
     assert Checkpoints(tmp_path / "checkpoints", read_only=True).steps() == [5, 9]
     assert run.train(tiny.experiment(text), tmp_path) == ExitCode.DONE
@@ -103,7 +105,7 @@ def test_another_mesh_goes_on_from_the_same_bits(trained, text, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, state, before)
 
     with contextlib.closing(Writers(eight.directory, resume_step=15)) as writers, Preemption() as preemption:
-        loop.run(eight, state, writers, preemption, 0.0, lambda state: {})
+        loop.run(eight, state, writers, Watch(preemption, Goodput()), 0.0, lambda state: {})
     eight.checkpoints.close()
     found, expected = lines(eight.directory)[-5:], lines(trained)[-6:-1]
     assert [line["step"] for line in found] == [16, 17, 18, 19, 20]
@@ -153,7 +155,7 @@ def test_a_run_stopped_in_its_last_reading_still_logs_it(trained, text, tmp_path
     directory = copied(trained, tmp_path)
     monkeypatch.setattr(StopsAfter, "left", 2)
     with monkeypatch.context() as patch, pytest.raises(Preempted, match="step 20 is saved"):
-        patch.setattr(run, "Preemption", StopsAfter)
+        patch.setattr(watch, "Preemption", StopsAfter)
         patch.setattr(run.reporting, "headline", lambda found: pytest.fail("it was not read to the end"))
         run.train(tiny.experiment(text), directory)
     before = (directory / "metrics.jsonl").read_text().splitlines()

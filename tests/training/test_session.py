@@ -14,8 +14,6 @@ from hybridlm.training.session import first_state, open_session
 from tests.end_to_end import tiny
 from tests.training.conftest import devices
 
-pytestmark = pytest.mark.xdist_group("training")
-
 
 def test_a_fresh_state_depends_on_the_seed_alone(session, experiment, tmp_path):
     other = dataclasses.replace(session, experiment=override(experiment, {"seed": 1}))

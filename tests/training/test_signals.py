@@ -1,14 +1,20 @@
 """The first signal asks, the second one ends, and joined processes stop at one step."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
 
 import jax
 import pytest
 from jax.experimental import multihost_utils
 
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.training.signals import Preemption
+from hybridlm.training import signals
+from hybridlm.training.signals import Preempted, Preemption
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -33,6 +39,60 @@ def test_handlers_are_given_back():
     with Preemption():
         assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] != before
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+COMPILING = """
+import hashlib, sys, threading, time
+from hybridlm.training import signals
+from hybridlm.training.signals import Preemption
+signals.PATIENCE = 0.2
+def settle():
+    time.sleep(0.3)
+    print("saved", flush=True)
+with Preemption() as preemption, preemption.nothing_to_save("stopped while starting.", settle):
+    print("compiling", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes, in which no Python handler runs
+"""
+
+
+def test_where_nothing_is_to_be_saved_a_signal_ends_the_process_even_while_it_compiles():
+    program = [sys.executable, "-c", COMPILING]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "compiling\n"
+        process.terminate()
+        out, said = process.communicate(timeout=20)
+    assert process.returncode == ExitCode.PREEMPTED
+    assert out == "saved\n", "what must not be cut off is awaited"
+    assert said == "hybridlm: stopped while starting.\n"
+
+
+def test_there_it_interrupts_what_can_be_interrupted(monkeypatch):
+    monkeypatch.setattr(signals, "PATIENCE", 0.0)
+    cleaned = []
+    with pytest.raises(Preempted, match="step 7 is saved"), Preemption() as preemption:
+        monkeypatch.setattr(signals.os, "_exit", lambda code: pytest.fail("it had left by itself"))
+        with preemption.nothing_to_save("step 7 is saved.", lambda: time.sleep(0.2)), contextlib.ExitStack() as stack:
+            stack.callback(cleaned.append, "workers are gone")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+    assert cleaned == ["workers are gone"]
+
+
+def test_such_a_place_is_not_entered_once_a_signal_has_come():
+    with Preemption() as preemption:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Preempted, match="step 7 is saved"), preemption.nothing_to_save("step 7 is saved."):
+            pytest.fail("it was entered")
+        with pytest.raises(Preempted, match="no longer"):
+            preemption.stop_waiting("no longer waiting.")
+
+
+def test_without_a_signal_nothing_happens_there():
+    with Preemption() as preemption:
+        with preemption.nothing_to_save("never."):
+            preemption.stop_waiting("never.")
+        assert not preemption.requested
+    assert not any(thread.name == "preemption" for thread in threading.enumerate())
 
 
 def test_joined_processes_ask_the_sync_point_and_leave_signals_to_it(monkeypatch):

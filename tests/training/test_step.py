@@ -2,19 +2,20 @@
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.objective import autoregressive, block_diffusion
 from hybridlm.config.storage import override
-from hybridlm.config.training import MeshConfig
 from hybridlm.data.stream import TrainStream
 from hybridlm.scoring.accumulator import read
+from hybridlm.sharding.mesh import AXES
 from hybridlm.sharding.mesh import make as make_mesh
-from hybridlm.sharding.rules import constrain
 from hybridlm.training import optimizers, placement
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
@@ -45,14 +46,10 @@ def batches(two_kinds, prepared):
 class Taker:
     """Takes steps on a mesh, and counts how often the step is traced."""
 
-    def __init__(self, experiment, task, sizes=(1, 1, 1)):
-        data, fsdp, tensor = sizes
-        devices = jax.devices()[: data * fsdp * tensor]
-        self.mesh = make_mesh(MeshConfig(data=data, fsdp=fsdp, tensor=tensor), devices)
+    def __init__(self, experiment, task, sizes=(1, 1, 1, 1, 1)):
+        self.mesh = make_mesh(MeshConfig(**dict(zip(AXES, sizes))), jax.devices()[: math.prod(sizes)])
         optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
-        step = steps.make(
-            experiment, task, optimizer, shards=placement.shards(self.mesh), constrain=constrain(self.mesh)
-        )
+        step = steps.make(experiment, task, optimizer, **placement.spread_over(self.mesh))
         parts, labels = len(experiment.objectives), steps.label_count(experiment, task)
         self.fresh = lambda: states.start(tasks.init(task, jax.random.key(0)), optimizer, parts, labels)
         self.where = placement.of_state(jax.eval_shape(self.fresh), self.mesh)
@@ -107,7 +104,9 @@ def assert_same_sums(found: Walk, expected: Walk):
         np.testing.assert_allclose(total, expected_total, rtol=1e-5)
 
 
-@pytest.mark.parametrize("sizes", [(8, 1, 1), (1, 8, 1), (2, 2, 2), (4, 1, 2), (1, 4, 2)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(1, 8, 1, 1, 1), (1, 1, 8, 1, 1), (2, 2, 1, 2, 1), (1, 1, 4, 1, 2), (1, 2, 1, 2, 2)], ids=str
+)
 def test_every_mesh_takes_the_same_steps(two_kinds, small, batches, expected, sizes):
     found = walk(Taker(two_kinds, small, sizes), batches)
     assert_same_sums(found, expected)

@@ -7,8 +7,6 @@ import pytest
 
 from hybridlm.reports import token_reader
 
-pytestmark = [pytest.mark.xdist_group("training")]
-
 
 @pytest.fixture(scope="module")
 def tokens(trained):

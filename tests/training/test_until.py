@@ -10,8 +10,6 @@ from hybridlm.training import until
 from hybridlm.training.opened import open_model
 from tests.training.conftest import devices
 
-pytestmark = [pytest.mark.xdist_group("training")]
-
 
 @pytest.fixture(scope="module")
 def opened(trained):

@@ -51,6 +51,18 @@ def test_shares_of_sources_may_differ_since_their_checkpoint_decides(directory, 
     workdir.check(directory, override(run, {"data.mixing": [{"shares": {"embedded": 1.0}}]}))
 
 
+def test_what_changes_no_number_may_differ(directory, run):
+    workdir.check(directory, override(run, {"operation.hang_seconds": 9.0, "checkpoint.keep": 7}))
+
+
+def test_a_password_in_a_config_is_refused_before_anything_is_written(directory, run):
+    secret = override(run, {"data.sources": ("https://me:hunter2@host.example/text.jsonl",)})
+    with pytest.raises(ConfigError) as refused:
+        workdir.check(directory, secret)
+    assert str(refused.value).startswith("the config holds a login (https://***@host.example): a config is kept in the")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_directory_without_a_run_says_what_is_missing(tmp_path):
     with pytest.raises(ConfigError) as refused:
         workdir.read_config(epath.Path(tmp_path))

@@ -1,0 +1,72 @@
+"""Steps that need looking at: loss or gradient norm not finite, or far above what it was in the steps before.
+
+Each leaves a file anomalies/<step>.json with all that `hybridlm replay` needs to take the step again, and holds back
+the checkpoint before it. Spikes are told by mean and deviation of the last 128 steps, as OLMo-core and MaxText do.
+"""
+
+import collections
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from etils import epath
+
+from hybridlm.training import durable
+
+WINDOW = 128
+"""Steps whose mean and deviation a step is held against; until half as many were taken nothing is a spike."""
+HELD_BACK = 2
+"""Checkpoints that anomalies may keep from being removed, in a whole run."""
+DIRECTORY = "anomalies"
+
+
+class Window:
+    """The loss and gradient norm of the last steps. `remembered` is the `state` of an earlier one."""
+
+    def __init__(self, deviations: float, remembered: Mapping | None = None):
+        self._deviations = deviations
+        remembered = remembered or {"values": [], "was_odd": False}
+        self._values = collections.deque(map(tuple, remembered["values"]), WINDOW)
+        self._was_odd = remembered["was_odd"]
+
+    @property
+    def state(self) -> dict:
+        """Plain JSON, so that a resumed run finds the same spikes."""
+        return {"values": list(self._values), "was_odd": self._was_odd}
+
+    def judge(self, loss: float, grad_norm: float) -> str:
+        """What is odd about the next step, "" if nothing; of odd steps in a row only the first is told."""
+        odd = self._oddity(loss, grad_norm)
+        if math.isfinite(loss) and math.isfinite(grad_norm):
+            self._values.append((loss, grad_norm))
+        is_news, self._was_odd = odd and not self._was_odd, bool(odd)
+        return odd if is_news else ""
+
+    def _oddity(self, loss: float, grad_norm: float) -> str:
+        for name, value in (("loss", loss), ("gradient norm", grad_norm)):
+            if not math.isfinite(value):
+                return f"{name} is {value}"
+        if not self._deviations or len(self._values) < WINDOW // 2:
+            return ""
+        means, deviations = np.mean(self._values, 0), np.std(self._values, 0)
+        for name, value, mean, deviation in zip(("loss", "gradient norm"), (loss, grad_norm), means, deviations):
+            if value > mean + self._deviations * deviation:
+                return f"{name} is {value:.4g}, {(value - mean) / max(deviation, 1e-30):.1f} deviations above its mean"
+        return ""
+
+
+def write(directory: epath.Path, step: int, told: Mapping) -> None:
+    """Writes what is known of a step as JSON; give numbers that may not be finite as text."""
+    (directory / DIRECTORY).mkdir(parents=True, exist_ok=True)
+    durable.replace(_path(directory, step), json.dumps({"step": step, **told}, indent=1))
+
+
+def read(directory: epath.Path, step: int) -> dict | None:
+    """What was written of a step, None if nothing was."""
+    path = _path(directory, step)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _path(directory: epath.Path, step: int) -> epath.Path:
+    return directory / DIRECTORY / f"{step}.json"

@@ -1,0 +1,123 @@
+"""What a loop keeps of its steps: lines of metrics, files on odd steps, checkpoints."""
+
+from typing import NoReturn
+
+import numpy as np
+from absl import logging
+
+from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.objective import part_names
+from hybridlm.training import anomalies, environment, logs, optimizers
+from hybridlm.training import state as states
+from hybridlm.training import task as tasks
+from hybridlm.training.anomalies import Window
+from hybridlm.training.logs import Logged
+from hybridlm.training.session import Session
+from hybridlm.training.signals import Preempted
+from hybridlm.training.state import TrainState
+from hybridlm.training.watch import Watch
+from hybridlm.training.writers import Writers
+
+
+class Diverged(RuntimeError):
+    """Loss or gradient stayed non-finite for as many steps as the config allows."""
+
+    exit_code = ExitCode.DIVERGED
+
+
+class Recorder:
+    """Steps after `first` are its own; what it must know of those before comes from the checkpoint."""
+
+    def __init__(self, session: Session, writers: Writers, watch: Watch, flops: float, first: int):
+        self._session, self._writers, self._watch, self._first = session, writers, watch, first
+        experiment = session.experiment
+        self._log = _log(session, flops)
+        self._window = Window(experiment.operation.spike_deviations, session.memory(first).get("window"))
+        # all at once: computed later, each would wait for the steps that are queued
+        steps = experiment.training.steps
+        self._rates = np.asarray(optimizers.learning_rate_at(experiment.optimizer, steps)(np.arange(steps)))
+
+    def after(self, step: int, state: TrainState) -> TrainState:
+        """Keeps what a step tells; returns the state to go on with."""
+        training = self._session.experiment.training
+        self._log.remember(state)
+        is_logged = step % training.log_every == 0 or step == training.steps
+        return self._log.push(step, state) if is_logged else state
+
+    def write(self, *, wait: bool) -> str:
+        """Writes what has arrived from the devices, or all there is; returns a summary."""
+        text = ""
+        for logged in self._log.arrived(wait=wait):
+            self._judge(logged.every)
+            self._writers.write(logged.step, self._scalars(logged))
+            self._session.checkpoints.poll()
+            text = logs.summary(logged.scalars)
+            self._check_patience(logged)
+        return text
+
+    def save(self, step: int, state: TrainState) -> str:
+        """Starts a checkpoint; arrays leave the devices before this returns, so that the next step may reuse them."""
+        # the saved sums are empty again, so what was logged must be on disk before them
+        text = self.write(wait=True)
+        self._judge(self._log.unread(step))
+        with self._watch.goodput.spent_on("checkpoint"):
+            memory = {"window": self._window.state, "goodput": self._watch.goodput.account()}
+            self._session.checkpoints.save(step, states.to_dict(state), self._session.metadata | {"memory": memory})
+        return text
+
+    def stop(self, step: int, state: TrainState) -> NoReturn:
+        """Saves, awaits it, and raises `Preempted`."""
+        if step > self._first:
+            self.save(step, state)
+        with self._watch.goodput.spent_on("checkpoint"):
+            self._session.checkpoints.close()
+        raise Preempted(f"stopped at step {step} with its state saved; run the same command again to go on.")
+
+    def _scalars(self, logged: Logged) -> dict[str, float]:
+        # the update of step n was made at the rate of n - 1, since schedules count from 0
+        rate = {"train/learning_rate": float(self._rates[logged.step - 1])}
+        read = {f"data/epochs/{name}": epochs for name, epochs in self._session.stream.epochs(logged.step).items()}
+        return logged.scalars | read | rate | self._watch.goodput.scalars()
+
+    def _judge(self, steps: tuple[tuple[int, float, float], ...]) -> None:
+        for step, loss, grad_norm in steps:
+            if odd := self._window.judge(loss, grad_norm):
+                self._report(step, odd, loss, grad_norm)
+
+    def _report(self, step: int, odd: str, loss: float, grad_norm: float) -> None:
+        """Writes what a replay of the step needs."""
+        session = self._session
+        before = session.checkpoints.hold_back(before=step, at_most=anomalies.HELD_BACK)
+        told = {"odd": odd, "loss": repr(loss), "grad_norm": repr(grad_norm), "checkpoint": before}
+        told |= {"seed": session.experiment.seed, "rows": session.stream.global_indices(step - 1)}
+        told |= {"mesh": dict(session.mesh.shape), "packages": environment.versions()}
+        if environment.is_primary():
+            anomalies.write(session.directory, step, told | {"fingerprints": session.metadata["fingerprints"]})
+        logging.warning(
+            "step %d is odd: %s. Take it again with `hybridlm replay --workdir=%s --step=%d`",
+            *(step, odd, session.directory, step),
+        )
+
+    def _check_patience(self, logged: Logged) -> None:
+        patience = self._session.experiment.training.patience
+        if logged.bad_in_row >= patience:
+            raise Diverged(
+                f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; "
+                "none was applied. Lower optimizer.learning_rate, set optimizer.clip, or raise "
+                f"training.patience={patience}; the last checkpoint in {self._session.directory} is sound. "
+                f"{anomalies.DIRECTORY}/ there names the first of these steps for `hybridlm replay`."
+            )
+
+
+def _log(session: Session, flops: float) -> logs.Log:
+    experiment = session.experiment
+    labels = tasks.label_names(session.task.tables) if experiment.training.categories else (("all", "all"),)
+    tokens = experiment.training.batch_rows * experiment.data.row_length
+    return logs.Log(
+        part_names(experiment.objectives),
+        labels,
+        tokens,
+        flops,
+        filters=tuple(experiment.training.filters),
+        interval=experiment.training.log_every,
+    )
