@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.data.retries import again
 
 WORK = "work"
 """Where, in a directory that is being made, that lies which nobody needs once it is whole."""
@@ -81,6 +82,17 @@ def once(path: epath.Path, write: Callable[[epath.Path], None]) -> None:
         fresh.rename(path)
 
 
+@contextlib.contextmanager
+def arriving(path: epath.Path) -> Iterator[epath.Path]:
+    """Yields where to write a file so that it appears whole: beside it, or in an object store, which does so itself."""
+    if not is_local(path):
+        yield path
+        return
+    temporary = path.with_name(f"{path.name}.tmp")
+    yield temporary
+    temporary.replace(path)
+
+
 def local_copy(path: epath.Path, sha256: str) -> pathlib.Path:
     """The path itself, or for a file in a bucket a checked copy under the machine's temporary directory, made once."""
     if is_local(path):
@@ -88,10 +100,14 @@ def local_copy(path: epath.Path, sha256: str) -> pathlib.Path:
     copy = pathlib.Path(tempfile.gettempdir()) / "hybridlm" / sha256
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as arriving, path.open("rb") as remote:
-            shutil.copyfileobj(remote, arriving)
-        _keep(pathlib.Path(arriving.name), copy, sha256, path)
+        again(path, lambda: _fetch(path, copy, sha256))
     return copy
+
+
+def _fetch(path: epath.Path, copy: pathlib.Path, sha256: str) -> None:
+    with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as arriving, path.open("rb") as remote:
+        shutil.copyfileobj(remote, arriving)
+    _keep(pathlib.Path(arriving.name), copy, sha256, path)
 
 
 def _keep(arrived: pathlib.Path, copy: pathlib.Path, sha256: str, origin: epath.Path) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,6 +18,8 @@ from hybridlm.data.documents import Drops
 FILE_NAME = "manifest.json"
 FORMAT = 2
 """Version of the layout on disk."""
+_NAME = re.compile(r"\w[\w.-]*")
+"""What files here are called: no folder, no way up."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,12 +181,24 @@ def load(directory: epath.Path) -> Manifest:
         manifest = _from_json(fields)
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is damaged ({error!r}); remove the directory and prepare the data anew.") from error
+    _check_names(path, manifest)
     require(
         manifest.fingerprint == fingerprint,
         f"{path} was changed after it was written: its content has fingerprint {manifest.fingerprint}, but it records "
         f"{fingerprint}; prepare the data anew.",
     )
     return manifest
+
+
+def _check_names(path: epath.Path, manifest: Manifest) -> None:
+    """Raises ConfigError if the manifest names a file that does not lie beside it."""
+    shards = [shard.file for split in manifest.splits.values() for shard in split.shards]
+    outside = [name for name in (*shards, *manifest.files, *manifest.splits) if not _NAME.fullmatch(name)]
+    require(
+        not outside,
+        f"{path} names {outside}, and the files of prepared rows lie beside their manifest; somebody has changed it; "
+        "prepare the data anew.",
+    )
 
 
 def _from_json(fields: dict) -> Manifest:

@@ -4,10 +4,12 @@ The rows of a source, or all rows where sources are not mixed, are read once per
 epoch; where `mixing` has a rare_power, some are read more often than others. There is no state to save but the step.
 """
 
-import collections
+import contextlib
+import queue
+import threading
 import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 
 import grain
 import numpy as np
@@ -21,6 +23,8 @@ from hybridlm.data.rows import Columns, Rows
 
 READ_AHEAD = 4
 """Batches that `prefetch` reads before they are asked for."""
+_POLL, _PATIENCE = 0.2, 1.0
+"""Seconds between two looks at a queue, and that a closed iterator waits for a read that goes on."""
 
 EVERYTHING = "all sources"
 """What the rows belong to where sources are not mixed."""
@@ -66,8 +70,14 @@ class TrainStream:
 
     def indices(self, step: int) -> list[int]:
         """Numbers of the rows that this process reads for a step."""
-        first = step * self._batch_rows + self._first
-        place_N = np.arange(first, first + self._own_rows)
+        return self._numbers(step * self._batch_rows + self._first, self._own_rows)
+
+    def global_indices(self, step: int) -> list[int]:
+        """Numbers of the rows that all processes together read for a step."""
+        return self._numbers(step * self._batch_rows, self._batch_rows)
+
+    def _numbers(self, first: int, count: int) -> list[int]:
+        place_N = np.arange(first, first + count)
         columns = (self._mixture.phase(place_N), *self._mixture(place_N))
         return [self._row(*numbers) for numbers in zip(*(column.tolist() for column in columns), strict=True)]
 
@@ -96,18 +106,52 @@ class TrainStream:
         """This process's part of the global batch of a step."""
         return self.rows.read(self.indices(step))
 
-    def prefetch(self, start: int, stop: int) -> Iterator[Columns]:
-        """The batches of steps start to stop - 1, read ahead in a thread that ends when the iterator is closed."""
-        thread, pending = ThreadPoolExecutor(1, thread_name_prefix="prefetch"), collections.deque()
-        try:
+    def prefetch(self, start: int, stop: int, on_wait: Callable[[], None] = lambda: None) -> Iterator[Columns]:
+        """The batches of steps start to stop - 1, read ahead in a thread that ends when the iterator is closed.
+
+        `on_wait` is called several times a second while a batch is not there yet; what it raises ends the wait.
+        """
+        ready, is_closed = queue.Queue(READ_AHEAD), threading.Event()
+
+        def read():
             for step in range(start, stop):
-                pending.append(thread.submit(self.batch, step))
-                if len(pending) > READ_AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+                if not _offer(ready, self._read_ahead(step), is_closed):
+                    return
+
+        # a daemon: a read that hangs must not keep a process from ending
+        thread = threading.Thread(target=read, name="prefetch", daemon=True)
+        thread.start()
+        try:
+            for _ in range(start, stop):
+                yield _taken(ready, on_wait).result()
         finally:
-            thread.shutdown(cancel_futures=True)
+            is_closed.set()
+            thread.join(_PATIENCE)
+
+    def _read_ahead(self, step: int) -> Future:
+        """The batch, or the error that reading it raised."""
+        future = Future()
+        try:
+            future.set_result(self.batch(step))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _offer(ready: queue.Queue, item: Future, is_closed: threading.Event) -> bool:
+    """Puts an item into the queue as soon as there is room; False once nobody wants it."""
+    while not is_closed.is_set():
+        with contextlib.suppress(queue.Full):
+            ready.put(item, timeout=_POLL)
+            return True
+    return False
+
+
+def _taken(ready: queue.Queue, on_wait: Callable[[], None]) -> Future:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ready.get(timeout=_POLL)
+        on_wait()
 
 
 def _order(name: str, first: int, stop: int, seed: int) -> grain.MapDataset:

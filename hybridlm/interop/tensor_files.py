@@ -70,7 +70,10 @@ def opened(directory: epath.Path, renamed: Renamed = ()) -> Iterator[Tensors]:
 def weight_files(directory: epath.Path) -> list[epath.Path]:
     """The files that hold the weights, in order."""
     if (directory / INDEX).exists():
-        files = [directory / name for name in sorted(set(_index(directory).values()))]
+        names = sorted(set(_index(directory).values()))
+        outside = [name for name in names if epath.Path(name).name != name]
+        require(not outside, f"{directory / INDEX} names {outside}, which do not lie beside it; fetch the model anew.")
+        files = [directory / name for name in names]
         missing = [path.name for path in files if not path.exists()]
         require(not missing, f"{directory} lacks {', '.join(missing)}, which its {INDEX} names; fetch them again.")
         return files

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.data.directories import arriving
 from hybridlm.reports import token_file
 from hybridlm.reports.token_file import Header
 
@@ -111,13 +112,12 @@ class TokenWriter:
 
     def _join_groups(self, header: Header) -> None:
         """Copies row group after row group, so that memory holds one at a time."""
-        temporary = self._path.with_name(f"{self._path.name}.tmp")
         schema = pq.read_schema(io.BytesIO(self._part(0).read_bytes())).with_metadata(token_file.encode(header))
-        with temporary.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for number in range(self.groups):
-                rows = pq.read_table(io.BytesIO(self._part(number).read_bytes()))
-                writer.write_table(rows.select(schema.names).cast(schema), row_group_size=max(1, len(rows)))
-        temporary.replace(self._path)
+        with arriving(self._path) as path:
+            with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                for number in range(self.groups):
+                    rows = pq.read_table(io.BytesIO(self._part(number).read_bytes()))
+                    writer.write_table(rows.select(schema.names).cast(schema), row_group_size=max(1, len(rows)))
 
 
 def write(path: epath.PathLike, header: Header, columns: Mapping[str, Any], texts: Mapping[str, str]) -> None:
@@ -135,6 +135,5 @@ def _replace(path: epath.Path, rows: pa.Table) -> None:
     """Writes a file in one piece."""
     buffer = io.BytesIO()
     pq.write_table(rows, buffer, compression="zstd", row_group_size=max(1, len(rows)))
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    with arriving(path) as place:
+        place.write_bytes(buffer.getvalue())

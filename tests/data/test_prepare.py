@@ -13,6 +13,7 @@ from hybridlm.categories import lexicon, registry
 from hybridlm.categories.compiler import compile_document
 from hybridlm.categories.positions import word_band
 from hybridlm.config.errors import ConfigError
+from hybridlm.data import manifest as manifests
 from hybridlm.data import shards, sources
 from hybridlm.data.prepare import prepare, prepare_for_evaluation
 from hybridlm.data.prepared import open_prepared
@@ -293,6 +294,18 @@ def test_a_manifest_that_is_not_as_written_is_refused(copied, change, problem):
     path = copied / "manifest.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(ConfigError, match=f"manifest.json {problem}.* the data anew"):
+        open_prepared(copied)
+
+
+@pytest.mark.parametrize("name", ["../secret.array_record", "/etc/passwd", "deep/shard", ".."])
+def test_a_manifest_never_leads_out_of_its_directory(copied, name):
+    written = manifests.load(copied)
+    portion = written.splits["test"].portions[0]
+    shards_there = (dataclasses.replace(portion.shards[0], file=name), *portion.shards[1:])
+    portions = (dataclasses.replace(portion, shards=shards_there), *written.splits["test"].portions[1:])
+    splits = written.splits | {"test": dataclasses.replace(written.splits["test"], portions=portions)}
+    manifests.save(dataclasses.replace(written, splits=splits), copied)
+    with pytest.raises(ConfigError, match=r"manifest.json names .*, and the files of prepared rows lie beside"):
         open_prepared(copied)
 
 

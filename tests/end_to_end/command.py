@@ -1,4 +1,4 @@
-"""`hybridlm train` of the tiny config in processes of its own, each of which uses what an earlier one has compiled."""
+"""`hybridlm train` of a tiny config in processes of its own, each of which uses what an earlier one has compiled."""
 
 import os
 import pathlib
@@ -19,11 +19,11 @@ WITHOUT_PICTURES = (
 class Command:
     """`place` takes the text and what is compiled; `changes` are by dotted name."""
 
-    def __init__(self, place: pathlib.Path, changes: dict[str, object]):
+    def __init__(self, place: pathlib.Path, changes: dict[str, object], config: str = tiny.__file__):
         tiny.write_text(place / "text")
         changes = {"data.sources": place / "text"} | changes
         changes = [f"--config.{name}={value}" for name, value in changes.items()]
-        self._words = ["train", f"--config={tiny.__file__}", *changes]
+        self._words = ["train", f"--config={config}", *changes]
         self._environment = os.environ | {
             "JAX_PLATFORMS": "cpu",
             "JAX_COMPILATION_CACHE_DIR": str(place / "compiled"),

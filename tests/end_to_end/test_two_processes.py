@@ -13,13 +13,14 @@ from tests.end_to_end.results import lines, scores
 pytestmark = pytest.mark.slow
 
 
-def start_two(command, workdir):
+def start_two(command, workdir, second=None):
+    """Two processes of a command, or one each of two that differ."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         address = f"localhost:{probe.getsockname()[1]}"
     return [
-        command.start(workdir, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=2, JAX_PROCESS_ID=number)
-        for number in range(2)
+        one.start(workdir, JAX_COORDINATOR_ADDRESS=address, JAX_NUM_PROCESSES=2, JAX_PROCESS_ID=number)
+        for number, one in enumerate((command, second or command))
     ]
 
 

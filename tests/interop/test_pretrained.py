@@ -256,6 +256,16 @@ def test_an_index_must_agree_with_its_files(copy):
         interop.load_params(directory, model)
 
 
+def test_an_index_never_leads_out_of_its_directory(copy):
+    directory = copy("llama_sharded")
+    index = directory / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace("model-00002-of", "../model-00002-of"))
+    with pytest.raises(
+        ConfigError, match=r"names \['../model-00002-of-00004.safetensors'\], which do not lie beside it"
+    ):
+        interop.load_params(directory, interop.describe(directory))
+
+
 def test_a_bucket_is_no_local_directory():
     model = interop.describe(FIXTURES / "llama")
     with pytest.raises(ConfigError, match="gs://bucket/llama is no local directory, .*copy it to a local disk"):

@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, shared_ar_diffusion
+from hybridlm.config.objective import (
+    autoregressive,
+    block_diffusion,
+    masked_diffusion,
+    shared_ar_diffusion,
+    uniform_diffusion,
+)
 from hybridlm.diffusion import schedules
 from hybridlm.objectives import single
 from hybridlm.objectives.corruptions import Sample
@@ -39,12 +45,18 @@ def test_all_is_clean_at_time_0_and_all_is_noise_at_time_1(name):
     assert (float(schedule.one_minus_alpha(0.0)), float(schedule.one_minus_alpha(1.0))) == (0, 1)
 
 
-def test_no_noise_level_is_left_out_near_either_end(many, ids):
-    """A smallest time of 0.001 would drop a thousandth of every token's cost."""
-    for seed in range(3):
-        noise = np.asarray(built(masked_diffusion(), many, ids, seed).noise_BT)[:, 1]
-        assert 0 < noise.min() < 2 / ROWS
-        assert 1 - 2 / ROWS < noise.max() <= 1
+@pytest.mark.parametrize("objective", [masked_diffusion(), uniform_diffusion()], ids=["masked", "uniform"])
+@pytest.mark.parametrize("sample", [None, Sample(1, 3)], ids=["training", "sample"])
+def test_no_noise_level_is_left_out_near_either_end(objective, sample, many, ids):
+    """A smallest time of 0.001 would drop a thousandth of every token's cost.
+
+    A sample of masked diffusion counts: one to all eight tokens are masked, and never none.
+    """
+    noise = np.concatenate([built(objective, many, ids, seed, sample).noise_BT[:, 1] for seed in range(12)])
+    if sample and objective == masked_diffusion():
+        np.testing.assert_allclose(np.unique(noise), np.arange(1, LENGTH) / (LENGTH - 1), rtol=1e-6)
+    else:
+        assert 0 < noise.min() < 0.0008 and 0.9992 < noise.max() <= 1
 
 
 @pytest.mark.parametrize("passes", [1, 4])

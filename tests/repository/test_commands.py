@@ -21,8 +21,8 @@ def shown() -> list[tuple[str, str]]:
     for path in FILES:
         for match in LINE.finditer(path.read_text()):
             command = re.split(r" {3,}|\|", match[1].replace("\\\n", " ").strip('" '))[0].strip()
-            command = re.sub(r"\s+", " ", command)
-            if not re.search(r"[<\[]|NAME|MODULE|DIR\b", command):
+            command = re.sub(r"^(--dry-run )?(local \d+ |launch )?", "", re.sub(r"\s+", " ", command))
+            if not re.search(r"[<\[]|NAME|MODULE|DIR\b|\.\.\.", command):
                 found.append((path.relative_to(ROOT).as_posix(), command))
     return sorted(set(found))
 

@@ -174,10 +174,11 @@ def test_without_any_python_it_says_what_to_install(machine):
 def test_usage_names_every_variable(machine, arguments, code):
     returned, out, _ = machine.run(*arguments)
     assert returned == code
-    assert all(word in out for word in ("HYBRIDLM_VENV", "HYBRIDLM_EXTRA", "--dry-run", "run_tpu.sh pytest"))
+    words = ("HYBRIDLM_VENV", "HYBRIDLM_EXTRA", "HYBRIDLM_LOGS", "--dry-run", "pytest", "launch", "local N")
+    assert all(word in out for word in words)
 
 
-@pytest.mark.parametrize("script", ["run_tpu.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["run_tpu.sh", "launch_tpu.sh", ".ci/run", "docs/pods/train.slurm"])
 def test_shellcheck_finds_nothing(script):
     shellcheck = shutil.which("shellcheck", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     assert shellcheck, f"shellcheck comes with the test extra: {sys.executable} -m pip install -e .[test]"

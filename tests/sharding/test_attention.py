@@ -102,7 +102,7 @@ def test_queries_stay_and_keys_are_gathered_once_per_call(facts, arrays):
 def test_a_kernel_is_given_the_rows_heads_and_queries_of_one_device():
     """Lowered for GPUs that are not there: two of four rows, half of every row, one of two key heads."""
     where = mesh.make(MeshConfig(data=2, tensor=2, sequence=2))
-    long = tokens.from_columns(np.ones((4, 256)), np.broadcast_to(np.arange(256), (4, 256)))
+    long = tokens.from_columns(np.ones((4, 256), int), np.broadcast_to(np.arange(256), (4, 256)))
     arrays = [jax.ShapeDtypeStruct((4, 256, heads, 64), jnp.bfloat16) for heads in (4, 2, 2)]
 
     def loss(*arrays):

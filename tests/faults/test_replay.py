@@ -1,0 +1,104 @@
+"""A step that was odd, or any other, is taken again bit for bit, and the run it belongs to is left as it is."""
+
+import itertools
+import json
+
+import pytest
+from etils import epath
+
+from hybridlm.cli.main import main
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.storage import override
+from hybridlm.training import run, workdir
+from hybridlm.training.replay import replay
+from hybridlm.training.session import open_session
+from tests.faults import small
+from tests.training.conftest import devices
+
+CHANGES = {"training.steps": 96, "operation.spike_deviations": 1.5, "checkpoint.every": 16, "checkpoint.keep": 1}
+CHANGES |= {"operation.compile_cache": "gs://bucket/compiled"}
+CACHES = []
+
+
+@pytest.fixture(scope="module")
+def recorded(text, prepared, tmp_path_factory):
+    """A run that finds some of its own steps odd, being told to look closely."""
+    directory = epath.Path(tmp_path_factory.mktemp("recorded"))
+    changes = CHANGES | {"data.sources": [str(text)], "data.prepared": str(prepared.directory)}
+    with devices(1), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_report", lambda *_: None)
+        patch.setattr(run.jax.config, "update", lambda *told: CACHES.append(told))
+        assert run.train(override(small.get_config(), changes), directory) == ExitCode.DONE
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def one_device():
+    with devices(1):
+        yield
+
+
+def odd(directory):
+    told = [json.loads(path.read_text()) for path in (directory / "anomalies").iterdir()]
+    return sorted(told, key=lambda one: one["step"])
+
+
+def test_the_checkpoint_before_an_odd_step_stays(recorded):
+    first, *_ = odd(recorded)
+    assert first["step"] > 64 and first["checkpoint"] == (first["step"] - 1) // 16 * 16
+    assert (recorded / "checkpoints" / str(first["checkpoint"])).exists(), "though only one is kept"
+
+
+def test_an_odd_step_is_taken_again_bit_for_bit(recorded, capsys):
+    first, *_ = odd(recorded)
+    assert main(["replay", f"--workdir={recorded}", f"--step={first['step']}"]) == ExitCode.DONE
+    said = capsys.readouterr().out
+    assert f"the run said of step {first['step']}: {first['odd']}" in said
+    assert f"step {first['step']}, from the checkpoint of step {first['checkpoint']}" in said
+    assert f"recorded {first['loss']}" in said and f"replayed {first['loss']}" in said
+    assert "the bits agree\n\n8 rows of text:\n" in said
+
+
+def test_any_step_of_the_metrics_is_too_and_nothing_is_changed(recorded):
+    before = {str(path): path.read_bytes() for path in recorded.glob("checkpoints/*/manifest.json")}
+    found = replay(recorded, 5)
+    assert found.is_equal and found.recorded is not None and (found.begun, found.odd) == (0, "")
+    assert {str(path): path.read_bytes() for path in recorded.glob("checkpoints/*/manifest.json")} == before
+
+
+def test_bits_that_differ_are_said_to(recorded, capsys):
+    path = recorded / "anomalies" / "3.json"
+    first, *_ = odd(recorded)
+    rows = rows_of(recorded, 3)
+    path.write_text(json.dumps(first | {"step": 3, "rows": rows, "loss": "1.5"}))
+    try:
+        assert main(["replay", f"--workdir={recorded}", "--step=3"]) == ExitCode.DIVERGED
+        assert "the bits differ" in capsys.readouterr().out
+        path.write_text(json.dumps(first | {"step": 3, "rows": rows[::-1]}))
+        with pytest.raises(ConfigError, match="the rows of step 3 are not those the run read"):
+            replay(recorded, 3)
+    finally:
+        path.unlink()
+
+
+def rows_of(directory, step):
+    return open_session(workdir.read_config(directory), directory, read_only=True).stream.global_indices(step - 1)
+
+
+@pytest.mark.parametrize("step", [0, 97])
+def test_a_step_that_never_was_is_refused(recorded, step):
+    with pytest.raises(ConfigError, match=f"--step={step} is no step of this run; its steps are 1 to 96"):
+        replay(recorded, step)
+
+
+def test_what_is_compiled_is_kept_where_the_config_says(recorded):
+    assert ("jax_compilation_cache_dir", "gs://bucket/compiled") in CACHES
+
+
+def test_every_line_says_where_time_went(recorded):
+    told = [json.loads(line) for line in (recorded / "metrics.jsonl").read_text().splitlines()]
+    last = told[-1]
+    assert last["goodput/compile_s"] > 0 and last["goodput/step_s"] > 0 and last["goodput/checkpoint_s"] > 0
+    assert last["goodput/lost_s"] == 0
+    assert all(a["goodput/step_s"] <= b["goodput/step_s"] for a, b in itertools.pairwise(told))
