@@ -113,11 +113,14 @@ class TokenWriter:
     def _join_groups(self, header: Header) -> None:
         """Copies row group after row group, so that memory holds one at a time."""
         schema = pq.read_schema(io.BytesIO(self._part(0).read_bytes())).with_metadata(token_file.encode(header))
-        with arriving(self._path) as path:
-            with path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                for number in range(self.groups):
-                    rows = pq.read_table(io.BytesIO(self._part(number).read_bytes()))
-                    writer.write_table(rows.select(schema.names).cast(schema), row_group_size=max(1, len(rows)))
+        with (
+            arriving(self._path) as path,
+            path.open("wb") as file,
+            pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        ):
+            for number in range(self.groups):
+                rows = pq.read_table(io.BytesIO(self._part(number).read_bytes()))
+                writer.write_table(rows.select(schema.names).cast(schema), row_group_size=max(1, len(rows)))
 
 
 def write(path: epath.PathLike, header: Header, columns: Mapping[str, Any], texts: Mapping[str, str]) -> None:
