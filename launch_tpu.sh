@@ -133,7 +133,7 @@ attempt() {
   $dry_run || mkdir -p "$logs_here"
   $copied || copy || return 0
   copied=true
-  on all "cd hybridlm && env ${words% }" || return 0
+  on all "cd hybridlm && ${words% }" || return 0
   if $dry_run; then
     on 0 "cd hybridlm && bash run_tpu.sh follow $TPU_NAME" && code=0
     return
@@ -153,7 +153,7 @@ launch() {
   [[ -n ${TPU_NAME-} && -n ${ZONE-} ]] || refuse "launch needs TPU_NAME and ZONE; launch --help lists all settings"
   [[ ${CAPACITY:=on-demand} =~ ^(on-demand|spot|queued|queued-spot)$ ]] ||
     refuse "CAPACITY=$CAPACITY is none of on-demand, spot, queued, queued-spot"
-  local name where=(--zone="$ZONE" ${PROJECT:+--project="$PROJECT"}) place=$logs/$TPU_NAME settings=()
+  local name where=(--zone="$ZONE" ${PROJECT:+--project="$PROJECT"}) place=$logs/$TPU_NAME settings=(env)
   local copied=false assumed='' hosts=1 crashes=0 code number=0 first_pause=${PAUSE:-5} pause
   for name in HYBRIDLM_EXTRA JAX_COMPILATION_CACHE_DIR LIBTPU_INIT_ARGS XLA_FLAGS; do
     if [[ -n ${!name-} ]]; then settings+=("$name=${!name}"); fi

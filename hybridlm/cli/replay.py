@@ -36,7 +36,9 @@ def run(argv: Sequence[str]) -> int:
     then = found.recorded or ("not recorded", "not recorded")
     for name, now, before in zip(("loss", "gradient norm"), (found.loss, found.grad_norm), then):
         print(f"  {name:<14}recorded {before!s:<24}replayed {now}")
-    print("the bits agree" if found.is_equal else "the bits differ", f"\n\n{len(found.texts)} rows of text:", sep="")
+    verdict = "the bits agree" if found.is_equal else "the bits differ"
+    print(verdict if found.recorded else "nothing was recorded to compare with")
+    print(f"\n{len(found.texts)} rows of text:")
     for text in found.texts:
         print(f"  {text[:EXCERPT]!r}")
     return exit_code(found)

@@ -56,8 +56,8 @@ def learned(context: Context, weights_F: Float[Array, "F"]) -> Float[Array, "*N"
 def _learned(context: Context, numbers: Combination) -> Float[Array, "*N"]:
     require(
         len(numbers.weights) == 1 + len(FEATURES),
-        "combination.gate='learned' has no weights yet; fit them on held-out text (hybridlm.training.combined.fit) or "
-        "give combination.weights.",
+        "combination.gate='learned' has no weights yet; fit them on held-out text "
+        "(hybridlm.training.combined_fit.fit) or give combination.weights.",
     )
     return learned(context, jnp.asarray(numbers.weights))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
+from hybridlm.config import logins
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.config.sources import AuditConfig, Source
@@ -40,6 +41,7 @@ def _identity(vocabulary: Vocabulary) -> dict[str, object]:
 
 def _digests(named: Sequence[Source]) -> dict[str, object]:
     """What is said of every source, and its SHA-256 under its number: a corpus may move; None where it is gone."""
+    logins.refuse(" ".join(source.path for source in named), "a source", "sources are kept in the manifest")
     said = [{**dataclasses.asdict(source), "path": None, "max_epochs": None} for source in named]
     found = {
         f"sources[{n}]": sources.digest(source.path) if sources.exists(source.path) else None

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
+from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.mesh import MeshConfig
 from hybridlm.planning import workload as workloads
@@ -16,6 +17,10 @@ COUNTS = tuple(2**n for n in range(3, 14))
 
 def table(experiment: Experiment, topology: Topology, counts: Sequence[int] = COUNTS) -> str:
     """One line per number of chips: groups of neighbours divide the parameters, and hold a copy each."""
+    require(
+        topology.chip.flops > 0,
+        f"--scaling tells speeds, and no data sheet says what --topology={topology} can do; name TPUs or GPUs.",
+    )
     lines = ["  chips        mesh            GiB a chip       tokens/s    a chip   limited by"]
     return "\n".join([*lines, *_lines(experiment, topology, counts)])
 

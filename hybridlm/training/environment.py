@@ -20,7 +20,6 @@ _SECRET = re.compile(r"token(?!s|i[sz])|key|secret|password|credential", re.IGNO
 """Flag names whose values stay out of files; `tokenizer` and `max_tokens` are no secrets."""
 _ACCELERATORS = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 _LOGIN = re.compile(r"://[^/@\s]+@")
-_URL = re.compile(r"(\w+)://[^/@\s\"]*:[^/@\s\"]*@([^/\s\"]+)")
 
 
 def is_primary() -> bool:
@@ -73,11 +72,6 @@ def redacted(command: Sequence[str]) -> list[str]:
             safe.append(_LOGIN.sub("://***@", word))
         follows_secret = is_secret and not equals and word.startswith("-")
     return safe
-
-
-def logins(text: str) -> list[str]:
-    """The logins inside URLs of a text, their names and passwords left out."""
-    return [f"a login ({scheme}://***@{host})" for scheme, host in _URL.findall(text)]
 
 
 def commit(directory: Path) -> dict | None:

@@ -27,9 +27,9 @@ PLACES = ("document", "group", "language", "tokens", "positions", SLOT)
 """Columns of a batch that say where a token stands; they go beside its values."""
 TOLD = {"entropy": "entropy", "confidence": "confidence", "accuracy": "correct", "rank": "rank"}
 TOLD |= {"margin": "margin", "brier": "brier", "likeliest": "likeliest"}
+"""The details that are kept of each token, and what they are called there."""
 SHARE = "gate"
 """What the share of the first of two experts is called there."""
-"""The details that are kept of each token, and what they are called there."""
 ERROR = "standard_error"
 """What the Monte-Carlo error of a token's value is called there."""
 

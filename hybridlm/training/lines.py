@@ -43,11 +43,15 @@ class Lines:
 
 
 def read(path: epath.Path) -> list[str]:
-    """All lines with their ends, parts included; a part that was gathered just before a kill counts once."""
+    """All whole lines with their ends, parts included; one that a kill cut off is left out.
+
+    A part that was gathered just before a kill counts once.
+    """
     whole = path.read_text() if path.exists() else ""
     parts = _parts(path)
     names = sorted(parts.iterdir()) if not is_local(path) and parts.exists() else []
-    return list(dict.fromkeys((whole + "".join(part.read_text() for part in names)).splitlines(keepends=True)))
+    text = whole + "".join(part.read_text() for part in names)
+    return list(dict.fromkeys(text[: text.rfind("\n") + 1].splitlines(keepends=True)))
 
 
 def _parts(path: epath.Path) -> epath.Path:

@@ -25,7 +25,14 @@ def chosen(experiment: Experiment, asked: Sequence[str]) -> EvaluationConfig:
     combinations = {name: config.combinations[name] for name in asked if name in config.combinations}
     experts = [expert for combination in combinations.values() for expert in combination.experts]
     names = [*(name for name in asked if name not in combinations), *experts]
-    readings = {column(name): named(experiment, name) for name in names}
+    readings = {}
+    for name in names:
+        reading = named(experiment, name)
+        require(
+            readings.setdefault(column(name), reading) == reading,
+            f"--readings names two different ones whose column would be {column(name)!r}; score one of them in a call "
+            "of its own, or rename the directory of its run.",
+        )
     return dataclasses.replace(config, readings=readings, combinations=combinations)
 
 

@@ -16,7 +16,18 @@ from hybridlm.data.prepared import Prepared
 from hybridlm.data.vocabulary import load_vocabulary
 from hybridlm.models import size
 from hybridlm.sharding import mesh as meshes
-from hybridlm.training import beside, digests, distributed, fitted, joined, placement, published, reporting, workdir
+from hybridlm.training import (
+    beside,
+    digests,
+    distributed,
+    environment,
+    fitted,
+    joined,
+    placement,
+    published,
+    reporting,
+    workdir,
+)
 from hybridlm.training import task as tasks
 from hybridlm.training.beside import Beside
 from hybridlm.training.compatibility import check_fingerprints
@@ -96,10 +107,11 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
     # several processes may not see each other's files
     kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
     found, config = _read(subject, others, kept)
-    told = joined.of(config, task, found)
+    told = joined.of(config, task, found) if environment.is_primary() else {}
     joined.save(told, directory)
     reporting.write(facts, found, directory, metrics=subject.metrics)
-    print("\n".join(joined.lines(told)))
+    for line in joined.lines(told):
+        print(line)
     if kept is not None:
         kept.remove()
 

@@ -1,6 +1,5 @@
 """A profile of a few steps, for XProf or Perfetto: the one place where the loop waits for the devices on purpose."""
 
-import pathlib
 import tempfile
 from typing import Any
 
@@ -21,9 +20,7 @@ class Profile:
     def __init__(self, operation: OperationConfig, workdir: epath.Path):
         self._first = operation.profile_from if operation.profile_steps else -1
         self._stop = self._first + operation.profile_steps
-        self._target = workdir / DIRECTORY
-        elsewhere = pathlib.Path(tempfile.gettempdir()) / "hybridlm" / DIRECTORY
-        self._local = self._target if is_local(workdir) else elsewhere
+        self._local = self._target = workdir / DIRECTORY
         self._is_on = False
 
     def before(self, step: int, state: Any) -> None:
@@ -41,13 +38,16 @@ class Profile:
             self._try(self._end)
 
     def _start(self):
+        if not is_local(self._target):
+            self._local = epath.Path(tempfile.mkdtemp())
         jax.profiler.start_trace(str(self._local))
         self._is_on = True
 
     def _end(self):
         jax.profiler.stop_trace()
         if self._local != self._target:
-            durable.copy(epath.Path(self._local), self._target)
+            durable.copy(self._local, self._target)
+            self._local.rmtree()
         logging.info("a profile of steps %d to %d is in %s", self._first, self._stop - 1, self._target)
 
     def _try(self, action):

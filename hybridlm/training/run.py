@@ -3,7 +3,9 @@
 import contextlib
 
 import jax
+import numpy as np
 from etils import epath
+from jax.experimental import multihost_utils
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
@@ -74,16 +76,22 @@ def _report(session: Session, state: TrainState, writers: Writers, watch: Watch)
     """Reads the last state and writes what was found."""
     directory, last = session.directory, session.experiment.training.steps
     found = read(session, state, watch)
-    if not workdir.is_read(directory, last):
+    if environment.is_primary() and not workdir.is_read(directory, last):
         writers.write(last, reporting.headline(found))
     writers.gather()
     reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
 
 
 def is_due(experiment: Experiment, directory: epath.Path, step: int) -> bool:
-    """Whether a run that goes on at a step was stopped before it had read the held-out text there."""
+    """Whether a run that goes on at a step was stopped before it had read the held-out text there.
+
+    The first process looks, for all of them: it may just be writing what the others would read.
+    """
     every = experiment.evaluation.every
-    return step > 0 and every > 0 and step % every == 0 and not workdir.is_read(directory, step)
+    if step == 0 or every == 0 or step % every:
+        return False
+    is_missing = environment.is_primary() and not workdir.is_read(directory, step)
+    return bool(multihost_utils.broadcast_one_to_all(np.int32(is_missing)))
 
 
 def read(session: Session, state: TrainState, watch: Watch) -> Evaluation:

@@ -5,6 +5,7 @@ from typing import Any
 
 from etils import epath
 
+from hybridlm.config import logins
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import from_dict, to_dict
@@ -27,12 +28,8 @@ def check(workdir: epath.Path, experiment: Experiment) -> None:
         f"--workdir={workdir}: checkpoints are written to directories and to gs:// alone, since Orbax knows no other "
         "store; mount the bucket (mountpoint-s3, for example) and name the directory. Data may lie in s3:// as it is.",
     )
-    logins = sorted(set(environment.logins(json.dumps(to_dict(experiment)))))
-    require(
-        not logins,
-        f"the config holds {', '.join(logins)}: a config is kept in the workdir and in every checkpoint, so a password "
-        "in it would be too. Leave it out, and let the environment or the store's own login file give it.",
-    )
+    why = "a config is kept in the workdir and in every checkpoint"
+    logins.refuse(json.dumps(to_dict(experiment)), "the config", why)
     if not (workdir / CONFIG).exists():
         return
     stored, wanted = json.loads((workdir / CONFIG).read_text()), _plain(experiment)

@@ -17,7 +17,7 @@ from hybridlm.sampling.blocks import Sizes
 from hybridlm.sampling.experts import BlockChain, Expert, NextToken
 from hybridlm.sampling.pair import Networks, State
 from hybridlm.sampling.streaming import Writer
-from hybridlm.training import beside, combined, networks
+from hybridlm.training import beside, combined, fitted, networks
 from hybridlm.training.joined import histogram
 from hybridlm.training.named_readings import named
 from hybridlm.training.opened import Opened, open_model
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 def writer(opened: Opened, config: SamplingConfig) -> tuple[Writer, Networks]:
     """The combination of a config as a writer, and the networks that it writes with."""
     combination, own = config.combination, opened.experiment
+    require(
+        not fitted.is_open(combination),
+        f"combination {str(combination)!r} has numbers that are fitted on held-out text first; `hybridlm evaluate "
+        "--combine=NAME=CALL --config.evaluation.split=test` fits them and prints the call to be given here.",
+    )
     readings = {name: named(own, name) for name in combination.experts}
     beside.found(readings, own.data.row_length, opened.task, opened.tokenizer)
     others = {reading.network for reading in readings.values()} - {""}

@@ -12,6 +12,7 @@ from etils import epath
 from hybridlm.categories import lexicon, registry
 from hybridlm.categories.compiler import compile_document
 from hybridlm.categories.positions import word_band
+from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError
 from hybridlm.data import manifest as manifests
 from hybridlm.data import shards, sources
@@ -295,6 +296,13 @@ def test_a_manifest_that_is_not_as_written_is_refused(copied, change, problem):
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(ConfigError, match=f"manifest.json {problem}.* the data anew"):
         open_prepared(copied)
+
+
+def test_a_password_in_a_source_is_refused_before_it_is_read(tmp_path):
+    config = DataConfig(sources=("https://me:hunter2@host.example/text.jsonl",))
+    with pytest.raises(ConfigError, match=r"a source holds a login \(https://\*\*\*@host.example\): sources"):
+        prepare(config, tmp_path / "rows", progress=silent)
+    assert not (tmp_path / "rows").exists()
 
 
 @pytest.mark.parametrize("name", ["../secret.array_record", "/etc/passwd", "deep/shard", ".."])

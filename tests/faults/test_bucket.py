@@ -82,7 +82,7 @@ def test_every_flipped_bit_and_every_cut_is_found_and_the_step_before_is_used(tw
         assert digests.damage(checked), name
         bucket.OBJECTS[name] = two_steps[name]
     for name in own:
-        bucket.OBJECTS[name] = two_steps[name][:-1] + b"" if two_steps[name] else b"?"
+        bucket.OBJECTS[name] = two_steps[name][:-1] if two_steps[name] else b"?"
         assert digests.damage(checked), name
         del bucket.OBJECTS[name]
         assert digests.damage(checked), name

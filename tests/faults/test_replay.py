@@ -11,7 +11,7 @@ from hybridlm.config.errors import ConfigError
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.storage import override
 from hybridlm.training import run, workdir
-from hybridlm.training.replay import replay
+from hybridlm.training.replay import Replayed, replay
 from hybridlm.training.session import open_session
 from tests.faults import small
 from tests.training.conftest import devices
@@ -80,6 +80,14 @@ def test_bits_that_differ_are_said_to(recorded, capsys):
             replay(recorded, 3)
     finally:
         path.unlink()
+
+
+def test_where_nothing_was_recorded_no_bits_agree(monkeypatch, capsys):
+    alone = Replayed(step=3, begun=0, loss=1.5, grad_norm=2.0, recorded=None, texts=("a",), odd="")
+    monkeypatch.setattr("hybridlm.training.replay.replay", lambda directory, step: alone)
+    assert main(["replay", "--workdir=runs/a", "--step=3"]) == ExitCode.DONE
+    said = capsys.readouterr().out
+    assert "nothing was recorded to compare with\n\n1 rows of text:\n" in said and "agree" not in said
 
 
 def rows_of(directory, step):

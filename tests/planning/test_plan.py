@@ -100,6 +100,11 @@ def test_a_line_of_the_scaling_table_is_a_plan(experiment):
     assert larger.split()[:3] == ["16", "replica=2,", "fsdp=8"]
 
 
+def test_a_chip_of_unknown_speed_has_no_scaling_table(experiment):
+    with pytest.raises(ConfigError, match="--scaling tells speeds, and no data sheet says what --topology=cpu:4 can"):
+        scaling.table(experiment, chips.parse("cpu:4"))
+
+
 def test_a_mesh_that_does_not_divide_is_refused(experiment):
     with pytest.raises(ConfigError, match="mesh sizes .*fsdp=3.* do not multiply to the 8 devices of this run"):
         plan.make(override(experiment, {"mesh.fsdp": 3, "training.batch_rows": 18}), chips.parse("h100:8"))

@@ -112,7 +112,9 @@ def test_a_noisy_block_beside_a_cache_of_clean_ones_equals_two_streams(small):
     mask = masks.block_diffusion() & masks.same_segment()
     position = jnp.tile(jnp.arange(T), (2, 2))
     stream = jnp.repeat(jnp.arange(2), T) * jnp.ones((2, 1), jnp.int32)
-    two = from_columns(jnp.ones((2, 2 * T)), position, index_BT=position, block_BT=position // 4, stream_BT=stream)
+    two = from_columns(
+        jnp.ones((2, 2 * T), jnp.int32), position, index_BT=position, block_BT=position // 4, stream_BT=stream
+    )
 
     @jax.jit
     def both(network, tokens_BT):

@@ -333,9 +333,9 @@ def test_a_model_is_described_without_its_arrays(run, prepared, experiment):
     shapes = tasks.abstract_params(task_of(experiment, prepared.vocabulary))
     assert sum(parameter.size for parameter in model.parameters) == size.count(shapes) == model.facts["parameters"]
     sharding = {parameter.path: parameter.sharding for parameter in model.parameters}
-    assert sharding["layers/ffn/up"] == "- fsdp - tensor" and sharding["final_norm/scale"] == "replicated"
+    assert sharding["layers/ffn/up"] == "- fsdp+sequence - tensor" and sharding["final_norm/scale"] == "replicated"
     assert model.facts["steps"] == "3 of 20 in the newest whole checkpoint"
-    assert model.facts["mesh"] == "data the rest, fsdp 1, tensor 1"
+    assert model.facts["mesh"] == "replica 1, data the rest, fsdp 1, tensor 1, sequence 1"
     assert model.facts["trained on"] == "data with fingerprint f00df00df00df00d"
     assert set(model.masks) == set(experiment.objectives)
     assert model.masks["block"].shape == (64, 64), "two streams of a row of 32"

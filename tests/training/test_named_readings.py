@@ -52,6 +52,14 @@ REFUSED = {
 }
 
 
+def test_two_readings_never_share_a_column():
+    readings = READINGS | {"block_chain": Reading(objective=autoregressive())}
+    experiment = dataclasses.replace(EXPERIMENT, evaluation=EvaluationConfig(readings=readings))
+    assert list(only(experiment, ("ar", "ar")).evaluation.readings) == ["ar"]
+    with pytest.raises(ConfigError, match="--readings names two different ones whose column would be 'block_chain'"):
+        only(experiment, ("block:chain", "block_chain"))
+
+
 @pytest.mark.parametrize(("asked", "text"), REFUSED.items(), ids=REFUSED)
 def test_what_is_no_reading(asked, text):
     with pytest.raises(ConfigError) as refused:

@@ -23,7 +23,7 @@ def test_it_names_sizes_mesh_rows_mask_and_attention(session, state, capsys):
     said = re.sub(r"\s+", " ", capsys.readouterr().err)
     assert f"parameters {size.count(state.params):,} " in said
     assert "embedding/tokens 304 x 32 9,728" in said
-    assert "mesh 1 x cpu: data 1, fsdp 1, tensor 1" in said
+    assert "mesh 1 x cpu: replica 1, data 1, fsdp 1, tensor 1, sequence 1" in said
     assert re.search(
         r"768 tokens of text in 16 rows of 64 positions \(ar \d+, prefix \d+, block \d+, masked \d+\)", said
     )

@@ -6,6 +6,7 @@ from etils import epath
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.operation import OperationConfig
+from hybridlm.training import profiling
 from hybridlm.training.profiling import Profile
 
 
@@ -37,6 +38,16 @@ def take(events, profile, steps):
 def test_it_spans_the_steps_asked_for(events, tmp_path, steps, expected):
     take(events, Profile(OperationConfig(profile_from=2, profile_steps=2), epath.Path(tmp_path)), steps)
     assert events == [f"start {tmp_path}/profile" if event == "start" else event for event in expected]
+
+
+def test_what_cannot_be_written_there_at_once_is_copied_and_nothing_is_left_behind(events, tmp_path, monkeypatch):
+    monkeypatch.setattr(profiling, "is_local", lambda path: False)
+    monkeypatch.setattr(profiling.tempfile, "mkdtemp", lambda: str(tmp_path / "here"))
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda place: epath.Path(place).mkdir())
+    monkeypatch.setattr(jax.profiler, "stop_trace", lambda: (tmp_path / "here" / "trace").write_text("kernels"))
+    take(events, Profile(OperationConfig(profile_from=1, profile_steps=1), epath.Path(tmp_path)), [1, 2])
+    assert (tmp_path / "profile" / "trace").read_text() == "kernels"
+    assert not (tmp_path / "here").exists()
 
 
 def test_unless_asked_for_there_is_none(events, tmp_path):

@@ -65,8 +65,11 @@ def test_a_source_that_would_run_dry_is_refused(experiment, text, prepared, tmp_
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"mesh.data": 4}, "mesh sizes data=4, fsdp=1, tensor=1 do not multiply to the 8 devices of this run"),
-        ({"training.batch_rows": 20}, "does not divide over data × fsdp = 8 devices"),
+        (
+            {"mesh.data": 4},
+            "mesh sizes replica=1, data=4, fsdp=1, tensor=1, sequence=1 do not multiply to the 8 devices of this run",
+        ),
+        ({"training.batch_rows": 20}, "does not divide over replica x data x fsdp = 8 devices"),
     ],
 )
 def test_a_mesh_that_does_not_fit_is_refused_before_any_text_is_read(changes, says, tmp_path):
@@ -82,6 +85,6 @@ def test_several_processes_need_rows_for_every_device(monkeypatch, tmp_path):
     with pytest.raises(ConfigError) as refused:
         open_session(experiment, epath.Path(tmp_path))
     assert str(refused.value) == (
-        "training.batch_rows=12 must be a multiple of data × fsdp = 8 in a run of several processes, since each puts "
-        "rows of its own on its own devices."
+        "training.batch_rows=12 must be a multiple of replica x data x fsdp = 8 in a run of several processes, since "
+        "each puts rows of its own on its own devices."
     )

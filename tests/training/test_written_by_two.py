@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hybridlm.combine.refined import Latency
-from hybridlm.config.combination import Calibration, average, frequency_gate, refiner
+from hybridlm.config.combination import Calibration, average, frequency_gate, learned_gate, refiner
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sampling import SamplingConfig
 from hybridlm.training import combined, generation
@@ -92,6 +92,15 @@ REFUSED = {
 def test_readings_that_do_not_write_from_left_to_right_are_refused(opened, expert, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         write(opened, average(experts=("ar", expert)))
+
+
+OPEN = {"gate": learned_gate(), "calibration": average(calibration=Calibration(bands="frequency_mass"))}
+
+
+@pytest.mark.parametrize("combination", OPEN.values(), ids=OPEN)
+def test_numbers_that_are_still_to_be_fitted_are_refused(opened, combination):
+    with pytest.raises(ConfigError, match="has numbers that are fitted on held-out text first; `hybridlm evaluate"):
+        write(opened, combination)
 
 
 def test_a_run_with_another_tokenizer_is_refused(opened, earlier, monkeypatch):
