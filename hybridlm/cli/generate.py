@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hybridlm.cli.flags import Parser
+from hybridlm.config.errors import require
 
 if TYPE_CHECKING:
     from hybridlm.config.combination import Combination
@@ -93,6 +94,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _combination(call: str, experts: str) -> "Combination | None":
+    require(
+        bool(call) or not experts,
+        f"--experts={experts} is of --sampler=combined alone, and needs --combination, such as 'average()', to say how "
+        "they are joined; add it, or leave --experts out.",
+    )
     if not call:
         return None
     from hybridlm.config.written_combinations import parse

@@ -51,6 +51,10 @@ def generate(capsys, directory, *words):
         (["--prompt=a", "--steps=0"], "steps=0 must be at least 1"),
         (["--prompt=a", "--temperature=-1"], "temperature=-1.0 must not be negative"),
         (["--prompt=a", "--sampler=speculativ"], "there is no sampler 'speculativ'; did you mean 'speculative'?"),
+        (
+            ["--prompt=a", "--experts=ar,block"],
+            "--experts=ar,block is of --sampler=combined alone, and needs --combination",
+        ),
         ([], "the following arguments are required: --prompt"),
     ],
 )
