@@ -30,6 +30,9 @@ def run(argv: Sequence[str]) -> int:
     from hybridlm.training.replay import exit_code, replay
 
     found = replay(flags.workdir, flags.step)
+    print(f"{len(found.texts)} rows of text:")
+    for text in found.texts:
+        print(f"  {text[:EXCERPT]!r}")
     if found.odd:
         print(f"the run said of step {found.step}: {found.odd}")
     print(f"step {found.step}, from the checkpoint of step {found.begun}")
@@ -38,7 +41,4 @@ def run(argv: Sequence[str]) -> int:
         print(f"  {name:<14}recorded {before!s:<24}replayed {now}")
     verdict = "the bits agree" if found.is_equal else "the bits differ"
     print(verdict if found.recorded else "nothing was recorded to compare with")
-    print(f"\n{len(found.texts)} rows of text:")
-    for text in found.texts:
-        print(f"  {text[:EXCERPT]!r}")
     return exit_code(found)

@@ -61,7 +61,7 @@ def parameters(task: Task) -> tuple[Parameter, ...]:
 def checkpoints(directory: epath.Path, progress: Progress) -> dict[str, str]:
     """Checkpoint -> what differs from when it was sealed, "" if nothing; reads every byte of each."""
     names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-    steps = [name for name in names if name.partition(".")[0].isdecimal() and not name.endswith(".saving")]
+    steps = [name for name in names if name.partition(".")[0].isdecimal() and not name.endswith((".saving", ".held"))]
     found = {}
     with progress("verifying checkpoints", len(steps)) as advance:
         for name in sorted(steps, key=lambda name: int(name.partition(".")[0])):

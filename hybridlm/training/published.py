@@ -112,7 +112,7 @@ def subject(
     """A published model, to be read on the text `data`."""
     require(
         bool(data),
-        f"--model={model} is a published model, and no held-out text belongs to it; name the text to score with "
+        f"--model={model} is {_what(model)}, and no held-out text belongs to it; name the text to score with "
         "--data=FILE_OR_DIRECTORY.",
     )
     found = find(model, readings, overrides)
@@ -135,6 +135,11 @@ def subject(
             "weights": interop.fingerprint(found.directory),
         },
     )
+
+
+def _what(model: epath.PathLike) -> str:
+    is_here = epath.Path(model).exists()
+    return "a published model" if is_here else "no directory here, so a model of the Hugging Face hub is meant"
 
 
 def experiment_of(directory: epath.Path, network: Pretrained) -> Experiment:

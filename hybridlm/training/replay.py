@@ -7,13 +7,13 @@ the same kind of devices, some part computed something else then or now.
 import dataclasses
 import json
 
-from absl import logging
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.training import anomalies, lines, placement, workdir
 from hybridlm.training.logs import Log
+from hybridlm.training.progress import progress
 from hybridlm.training.session import Session, first_state, open_session
 
 
@@ -49,9 +49,10 @@ def replay(directory: epath.PathLike, step: int) -> Replayed:
         raise ConfigError(f"the rows of step {step} are not those the run read; its data or its config were changed.")
     state, log = first_state(session, before=step), Log((), (), 0, 0.0)
     begun, tables = int(state.step), placement.everywhere(session.task.tables, session.mesh)
-    logging.info("replaying steps %d to %d", begun + 1, step)
-    for number in range(begun, step):
-        state = session.take_step(state, session.place(session.stream.batch(number)), tables)
+    with progress("taking steps again", step - begun, every=max(1, (step - begun) // 10)) as bar:
+        for number in range(begun, step):
+            state = session.take_step(state, session.place(session.stream.batch(number)), tables)
+            bar.update(number + 1 - begun)
     log.remember(state)
     ((_, loss, grad_norm),) = log.unread(step)
     return Replayed(

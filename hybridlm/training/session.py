@@ -81,6 +81,11 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
     meshes.check(mesh, experiment.model, steps.rows_per_pass(experiment), experiment.data.row_length)
     batch_rows, ways = experiment.training.batch_rows, placement.shards(mesh)
     require(
+        ways % jax.process_count() == 0,
+        f"replica x data x fsdp = {ways} must be a multiple of the {jax.process_count()} processes, since each reads "
+        "rows of its own; keep mesh.tensor x mesh.sequence within the devices of one process.",
+    )
+    require(
         jax.process_count() == 1 or batch_rows % ways == 0,
         f"training.batch_rows={batch_rows} must be a multiple of replica x data x fsdp = {ways} in a run of several "
         "processes, since each puts rows of its own on its own devices.",

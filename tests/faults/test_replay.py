@@ -57,7 +57,7 @@ def test_an_odd_step_is_taken_again_bit_for_bit(recorded, capsys):
     assert f"the run said of step {first['step']}: {first['odd']}" in said
     assert f"step {first['step']}, from the checkpoint of step {first['checkpoint']}" in said
     assert f"recorded {first['loss']}" in said and f"replayed {first['loss']}" in said
-    assert "the bits agree\n\n8 rows of text:\n" in said
+    assert said.startswith("8 rows of text:\n") and said.endswith("the bits agree\n")
 
 
 def test_any_step_of_the_metrics_is_too_and_nothing_is_changed(recorded):
@@ -87,7 +87,7 @@ def test_where_nothing_was_recorded_no_bits_agree(monkeypatch, capsys):
     monkeypatch.setattr("hybridlm.training.replay.replay", lambda directory, step: alone)
     assert main(["replay", "--workdir=runs/a", "--step=3"]) == ExitCode.DONE
     said = capsys.readouterr().out
-    assert "nothing was recorded to compare with\n\n1 rows of text:\n" in said and "agree" not in said
+    assert said.startswith("1 rows of text:\n") and said.endswith("nothing was recorded to compare with\n")
 
 
 def rows_of(directory, step):

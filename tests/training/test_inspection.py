@@ -354,6 +354,7 @@ def test_checkpoints_are_listed_with_what_is_wrong(tmp_path):
         digests.seal(directory / step)
     (directory / "10" / "array").write_text("nombres")
     (directory / "15.saving").touch()
+    (directory / "5.held").touch()
     assert model_inspection.checkpoints(directory, silent) == {
         "5": "",
         "10": "array has other bytes than when it was sealed",

@@ -88,3 +88,15 @@ def test_several_processes_need_rows_for_every_device(monkeypatch, tmp_path):
         "training.batch_rows=12 must be a multiple of replica x data x fsdp = 8 in a run of several processes, since "
         "each puts rows of its own on its own devices."
     )
+
+
+def test_processes_that_would_share_rows_are_refused(monkeypatch, tmp_path):
+    """Each would feed rows of its own to devices that must hold the same ones."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    experiment = override(tiny.experiment("no-such-text"), {"mesh.data": 1, "mesh.sequence": 8})
+    with pytest.raises(ConfigError) as refused:
+        open_session(experiment, epath.Path(tmp_path))
+    assert str(refused.value) == (
+        "replica x data x fsdp = 1 must be a multiple of the 2 processes, since each reads rows of its own; keep "
+        "mesh.tensor x mesh.sequence within the devices of one process."
+    )
