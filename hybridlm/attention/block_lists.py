@@ -69,3 +69,17 @@ def columns(facts: TokenFacts, names: tuple[str, ...]) -> tuple[Int[Array, "B T"
     """The facts a kernel reads, in order."""
     known = as_dict(facts)
     return tuple(known[name] for name in names)
+
+
+    """Raises ValueError unless queries and keys [B, T, H, K] are as many as a mask was prepared for and share heads."""
+    """Raises ValueError unless queries and keys [B, T, H, K] are as many as a mask was prepared for, and heads share."""
+    if (q.shape[1], k.shape[1]) != lengths:
+        raise ValueError(
+            f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
+            f"{lengths[0]} and {lengths[1]}. A plan serves the batch it was made for: make one from "
+            "these tokens' facts, under shard_map inside it."
+        )
+    if q.shape[2] % k.shape[2]:
+        raise ValueError(
+            f"{q.shape[2]} query heads cannot share {k.shape[2]} key heads evenly. Let the second divide the first."
+        )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hybridlm.attention.block_lists import BlockLists, block_lists, bounded, columns, fill, transposed
+from hybridlm.attention.block_lists import BlockLists, block_lists, bounded, check_tokens, columns, fill, transposed
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
@@ -83,29 +83,20 @@ def attend(
 
     Only `out` has a gradient.
     """
-    _check(prepared, q_BTHK, k_BSJK, scale)
+    _check_scale(scale)
+    check_tokens(prepared.lengths, q_BTHK, k_BSJK)
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
     out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, prepared.cut, interpret)
     return out[:, :T], lse[..., :T]
 
 
-def _check(prepared: Prepared, q: Array, k: Array, scale: float) -> None:
+def _check_scale(scale: float) -> None:
     """Refuses what the kernels would compute wrongly."""
     if not scale > 0:
         raise ValueError(
             f"attention scale is {scale}, but the kernels take the maximum of scores before scaling them, so it must "
             "be above 0. Negate the queries for a negative scale, or ask for backend='dense'."
-        )
-    if (q.shape[1], k.shape[1]) != prepared.lengths:
-        raise ValueError(
-            f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
-            f"{prepared.lengths[0]} and {prepared.lengths[1]}. A plan serves the batch it was made for: make one from "
-            "these tokens' facts, under shard_map inside it."
-        )
-    if q.shape[2] % k.shape[2]:
-        raise ValueError(
-            f"{q.shape[2]} query heads cannot share {k.shape[2]} key heads evenly. Let the second divide the first."
         )
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hybridlm.attention.block_lists import bounded, fill, transposed
+from hybridlm.attention.block_lists import bounded, check_tokens, fill, transposed
 from hybridlm.attention.splash import BLOCK
 from hybridlm.attention.splash.backward import key_gradients, query_gradient
 from hybridlm.attention.splash.forward import forward
@@ -75,7 +75,7 @@ def attend(
 
     Only `out` has a gradient.
     """
-    _check(prepared, q_BTHK, k_BSJK)
+    check_tokens(prepared.lengths, q_BTHK, k_BSJK)
     T, block = q_BTHK.shape[1], prepared.block
     heads_first = (jnp.swapaxes(x, 1, 2) for x in (q_BTHK, k_BSJK, v_BSJK))
     filled = (jnp.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % block), (0, 0))) for x in heads_first)
@@ -90,20 +90,6 @@ def _check_fits(blocks: tuple[int, int, int]) -> None:
             f"{blocks[0]} rows of {blocks[1]} x {blocks[2]} blocks are {math.prod(blocks)} on one device, whose scalar "
             f"memory holds a list of {MOST_BLOCKS}. Give each device fewer rows, by a larger mesh or "
             "training.accumulate, or parts of rows, by mesh.sequence."
-        )
-
-
-def _check(prepared: Prepared, q: Array, k: Array) -> None:
-    """Refuses what the kernels would compute wrongly."""
-    if (q.shape[1], k.shape[1]) != prepared.lengths:
-        raise ValueError(
-            f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
-            f"{prepared.lengths[0]} and {prepared.lengths[1]}. A plan serves the batch it was made for: make one from "
-            "these tokens' facts."
-        )
-    if q.shape[2] % k.shape[2]:
-        raise ValueError(
-            f"{q.shape[2]} query heads cannot share {k.shape[2]} key heads evenly. Let the second divide the first."
         )
 
 
