@@ -71,8 +71,8 @@ def columns(facts: TokenFacts, names: tuple[str, ...]) -> tuple[Int[Array, "B T"
     return tuple(known[name] for name in names)
 
 
-    """Raises ValueError unless queries and keys [B, T, H, K] are as many as a mask was prepared for and share heads."""
-    """Raises ValueError unless queries and keys [B, T, H, K] are as many as a mask was prepared for, and heads share."""
+def check_tokens(lengths: tuple[int, int], q: Array, k: Array) -> None:
+    """Raises ValueError unless queries and keys [B, T, H, K] are as many as were prepared for and their heads share."""
     if (q.shape[1], k.shape[1]) != lengths:
         raise ValueError(
             f"there are {q.shape[1]} queries and {k.shape[1]} keys, but the mask was prepared for "
