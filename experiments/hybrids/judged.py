@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from etils import epath
 
-from experiments.hybrids import claims
-from experiments.hybrids.claims import AR, CLAIMS, NOTHING, SEEDS, SHARED, TRAINING, Claim, Judge
+from experiments.hybrids import judging
+from experiments.hybrids.claims import AR, CLAIMS, NOTHING, SEEDS, SHARED, TRAINING, Claim
+from experiments.hybrids.judging import Judge
 from hybridlm.config.errors import require
 from hybridlm.reports import token_reader
 from hybridlm.reports.tokens import Tokens
@@ -27,7 +28,7 @@ def claims_table(root: epath.Path, margin: float) -> str:
     judge = judge_of(root, wanted(CLAIMS), margin)
     found = {claim: judge.judge(claim) for claim in CLAIMS}
     outside = judge_of(root, ("shared/left_out@ar", "ar/left_out@ar"), margin)
-    return claims.table(found | {LEFT_OUT: claims.left_out(judge, outside, margin)})
+    return judging.table(found | {LEFT_OUT: judging.left_out(judge, outside, margin)})
 
 
 def wanted(of: Iterable[Claim]) -> tuple[str, ...]:

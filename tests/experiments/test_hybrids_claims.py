@@ -6,8 +6,9 @@ import types
 import numpy as np
 import pytest
 
-from experiments.hybrids import claims, judged
-from experiments.hybrids.claims import AR, CLAIMS, EARLIER, NOTHING, SEEDS, SHARED, Claim, Judge, verdict
+from experiments.hybrids import claims, judged, judging
+from experiments.hybrids.claims import AR, CLAIMS, EARLIER, NOTHING, SEEDS, SHARED, Claim
+from experiments.hybrids.judging import Judge, verdict
 
 LABELS = ("most_frequent_quarter", "second_quarter", "third_quarter", "rarest_quarter")
 COMMON_THEN_RARE = np.tile([0, 3], 100)
@@ -78,7 +79,7 @@ def test_the_rule_is_the_same_seen_from_the_other_side(low, high, placebos, says
 
 
 def test_the_table_has_a_line_for_every_claim():
-    lines = claims.table({CLAIM: judge(hybrid=0.5).judge(CLAIM)}).splitlines()
+    lines = judging.table({CLAIM: judge(hybrid=0.5).judge(CLAIM)}).splitlines()
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
     assert "the hybrid is worse at rare tokens" in lines[2]
     assert lines[2].endswith("**confirmed** |")
