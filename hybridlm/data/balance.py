@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import optimize
 
 from hybridlm.config.errors import require
 from hybridlm.data.rows import Rows
@@ -41,6 +40,8 @@ def _rarity(rows: Rows, nats_V: np.ndarray) -> Iterator[np.ndarray]:
 
 def repeats(rarity_N: Float[np.ndarray, "N"], power: float, cap: float) -> Float[np.ndarray, "N"]:
     """How often each row is read in a mean epoch: 1 on average, and at most `cap`."""
+    from scipy import optimize  # slow to import, and few runs are balanced
+
     log_N = power * rarity_N
     log_N = log_N - log_N.max()
 

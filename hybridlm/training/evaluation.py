@@ -17,10 +17,11 @@ from hybridlm.data.rows import Rows
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import Column, columns
 from hybridlm.training.kept import Kept
-from hybridlm.training.readings import DETAILS, SCORED, Scorer, Values
+from hybridlm.training.readings import SCORED, Scorer
 from hybridlm.training.step import Batch
 from hybridlm.training.task import Task
 from hybridlm.training.totals import Sums, Totals
+from hybridlm.training.values import DETAILS, Values
 from hybridlm.training.windows import SLOT, slots
 
 PLACES = ("document", "group", "language", "tokens", "positions", SLOT)
@@ -90,6 +91,15 @@ def evaluate(
             kept.save(sums.state)
         on_batch(len(tokens))
     return Evaluation(found, sums.read(), tasks.label_names(task.tables), tokens)
+
+
+def headline(found: Evaluation) -> dict[str, float]:
+    """The mean of every column, for the log."""
+    return {f"validation/loss/{c.part.name.replace(' ', '_')}": _mean(t) for c, t in zip(found.columns, found.totals)}
+
+
+def _mean(totals: Totals) -> float:
+    return float(totals.nats_NC[:, 0].sum() / max(totals.tokens_NC[:, 0].sum(), 1))
 
 
 def _ahead(score, params, numbered, place) -> Iterator:

@@ -18,7 +18,8 @@ from hybridlm.training import placement
 from hybridlm.training.continuations import Request, Window, windows
 from hybridlm.training.opened import Opened
 from hybridlm.training.progress import progress
-from hybridlm.training.readings import DETAILS, Scorer, scorer
+from hybridlm.training.readings import Scorer, scorer
+from hybridlm.training.values import DETAILS
 
 NARROWEST = 32
 """Places of the narrowest rows; others are twice, four times, … as wide."""

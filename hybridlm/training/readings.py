@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from hybridlm import attention
 from hybridlm.categories.tables import Tables
@@ -28,7 +28,7 @@ from hybridlm.scoring.chunks import anywhere
 from hybridlm.scoring.layout import Layout, lay_out
 from hybridlm.scoring.order_mixture import exact_bound, order_mixture
 from hybridlm.scoring.sums import category_sums
-from hybridlm.scoring.token_scores import TokenScores, metrics, token_scores
+from hybridlm.scoring.token_scores import token_scores
 from hybridlm.sharding import rules
 from hybridlm.sharding.attention import planner
 from hybridlm.training import combined, placement, predictions
@@ -37,38 +37,10 @@ from hybridlm.training.columns import UNIGRAM
 from hybridlm.training.predictions import Network, Prediction, in_text, is_predicted
 from hybridlm.training.step import Batch
 from hybridlm.training.task import Task
+from hybridlm.training.values import Values, made, of_scores
 
 SCORED = "scored"
 """A column of rows that overlap: 1 for the tokens that count, 0 for those that are there as context alone."""
-SUMMED = ("entropy", "brier", "confidence", "accuracy", "top_5", "reciprocal_rank", "share")
-DETAILS = (*SUMMED, "rank", "margin", "likeliest")
-"""What one prediction says of a token beside its NLL, first what has a mean. The share is that of the first expert of a
-combination, else 1; the likeliest is an id."""
-
-
-@no_type_check  # trees of its shapes and shardings exist too
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Values:
-    """What one reading says of the tokens of a batch of text.
-
-    Attributes:
-      nats_BT: mean over the samples, and error_BT its standard error. is_counted_BT: which tokens it scores.
-      total: nats of the sequences, as the estimator itself adds them up; tokens differ from it by rounding alone.
-      samples_KC: sums by label of every sample; none where the reading is exact.
-      details_KBT: the values named in DETAILS. gate_FBT: -log of the probability of the target's class, for every
-        family that reads the token alone, and mass_KBT: the probability of every such class. Only readings behind whose
-        values one prediction stands have them.
-    """
-
-    nats_BT: Float[Array, "B T"]
-    error_BT: Float[Array, "B T"]
-    is_counted_BT: Bool[Array, "B T"]
-    total: Float[Array, ""]
-    samples_KC: Float[Array, "_ C"]
-    details_KBT: Float[Array, "_ B T"]
-    gate_FBT: Float[Array, "_ B T"]
-    mass_KBT: Float[Array, "_ B T"]
 
 
 @no_type_check
@@ -181,7 +153,7 @@ class _Reader:
         columns = {name: batch[name] for name in given.tables.columns}
         labels_MBT = tasks.labels(given.tables, batch["tokens"], columns)
         text, is_scored_BT = from_batch(batch), batch[SCORED] > 0 if SCORED in batch else True
-        results = {UNIGRAM: _values(given.unigram_V[text.tokens_BT], text.is_target_BT & is_scored_BT)}
+        results = {UNIGRAM: made(given.unigram_V[text.tokens_BT], text.is_target_BT & is_scored_BT)}
         found, heads = {}, {}
         for name, reading in self.config.readings.items():
             # a reading's noise depends on its name, so that adding another one changes nothing
@@ -215,7 +187,7 @@ class _Reader:
             return value_BT, is_counted_BT, self._sums(labels_MBT, value_BT, is_counted_BT)
 
         value_KBT, is_counted_KBT, samples_KC = jax.lax.map(one, jnp.arange(reading.samples))
-        return _values(
+        return made(
             value_KBT.mean(0),
             is_counted_KBT.all(0),
             error_BT=value_KBT.std(0, ddof=1) / reading.samples**0.5,
@@ -236,36 +208,8 @@ def _told(network: Network, found: Prediction, text: Text, layout: Layout, neede
     return of_scores(scores, found.is_counted_RS)
 
 
-def of_scores(scores: TokenScores, is_counted_BT: Bool[Array, "B T"]) -> Values:
-    """The values of a reading from the scores of its tokens."""
-    share = getattr(scores, "share", jnp.ones_like(scores.nll))
-    whole = (scores.rank.astype(jnp.float32), scores.margin, scores.top_id.astype(jnp.float32))
-    details = jnp.stack([*metrics(scores)[1:], share, *whole])
-    return _values(
-        scores.nll,
-        is_counted_BT,
-        details_KBT=details,
-        gate_FBT=jnp.moveaxis(scores.gate, -1, 0),
-        mass_KBT=jnp.moveaxis(scores.class_mass, -1, 0),
-    )
-
-
 def _of_sets(network: Network, reading: Reading, text: Text, is_scored_BT) -> Values:
     """The exact bound or likelihood of blocks, from the NLL of every token in every set of masked ones."""
     of_sets = {"enumeration": exact_bound, "order_mixture": order_mixture}[reading.estimator]
     nats_BT, total = predictions.over_sets(network, reading, text, of_sets)
-    return _values(nats_BT, text.is_target_BT & is_scored_BT, total=total)
-
-
-def _values(nats_BT, is_counted_BT, **more) -> Values:
-    """Of a reading; what is not given is nothing, and its total that of its tokens."""
-    nothing_KBT = jnp.zeros((0, *nats_BT.shape))
-    empty = {
-        "error_BT": jnp.zeros_like(nats_BT),
-        "total": jnp.where(is_counted_BT, nats_BT, 0).sum(),
-        "samples_KC": jnp.zeros((0, 0)),
-        "details_KBT": nothing_KBT,
-        "gate_FBT": nothing_KBT,
-        "mass_KBT": nothing_KBT,
-    }
-    return Values(nats_BT=nats_BT, is_counted_BT=is_counted_BT, **(empty | more))
+    return made(nats_BT, text.is_target_BT & is_scored_BT, total=total)

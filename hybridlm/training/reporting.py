@@ -29,7 +29,6 @@ from hybridlm.training.pictures import masks
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
-from hybridlm.training.totals import Totals
 
 SCORES = "scores.json"
 SAMPLES, SAMPLE_TOKENS = 4, 160
@@ -49,15 +48,6 @@ class Facts:
     fingerprints: Mapping[str, str]
     parameters: int
     rows: Rows
-
-
-def headline(found: Evaluation) -> dict[str, float]:
-    """The mean of every column, for the log."""
-    return {f"validation/loss/{c.part.name.replace(' ', '_')}": _mean(t) for c, t in zip(found.columns, found.totals)}
-
-
-def _mean(totals: Totals) -> float:
-    return float(totals.nats_NC[:, 0].sum() / max(totals.tokens_NC[:, 0].sum(), 1))
 
 
 def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: epath.Path | None) -> None:

@@ -10,8 +10,8 @@ from jax.experimental import multihost_utils
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.vocabulary import save_vocabulary
-from hybridlm.training import agreement, distributed, environment, loop, overview, reporting, workdir
-from hybridlm.training.evaluation import Evaluation, batch_count, batches, evaluate
+from hybridlm.training import agreement, distributed, environment, loop, overview, workdir
+from hybridlm.training.evaluation import Evaluation, batch_count, batches, evaluate, headline
 from hybridlm.training.progress import progress
 from hybridlm.training.session import Session, check, first_state, open_session
 from hybridlm.training.signals import Preempted
@@ -38,7 +38,7 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
         writers = stack.enter_context(contextlib.closing(Writers(directory, experiment.training.wandb, first or None)))
 
         def held_out(state: TrainState) -> dict[str, float]:
-            return reporting.headline(read(session, state, watch))
+            return headline(read(session, state, watch))
 
         if first < last:
             if is_due(experiment, directory, first):
@@ -74,10 +74,12 @@ def _begin(
 
 def _report(session: Session, state: TrainState, writers: Writers, watch: Watch) -> None:
     """Reads the last state and writes what was found."""
+    from hybridlm.training import reporting  # tables and plots, which a run that starts again need not wait for
+
     directory, last = session.directory, session.experiment.training.steps
     found = read(session, state, watch)
     if environment.is_primary() and not workdir.is_read(directory, last):
-        writers.write(last, reporting.headline(found))
+        writers.write(last, headline(found))
     writers.gather()
     reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
 

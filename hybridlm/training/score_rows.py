@@ -10,8 +10,8 @@ from hybridlm.reports.scores import Column, Row
 from hybridlm.statistics.class_mass import class_mass
 from hybridlm.statistics.intervals import linearised, means
 from hybridlm.training import columns as readings
-from hybridlm.training.readings import SUMMED
 from hybridlm.training.totals import Totals
+from hybridlm.training.values import SUMMED
 
 
 def column(facts: readings.Column, totals: Totals) -> Column:

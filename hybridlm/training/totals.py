@@ -12,9 +12,9 @@ from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import Column
 from hybridlm.training.group_sums import GroupSums
-from hybridlm.training.readings import SUMMED, Values
 from hybridlm.training.task import Task
 from hybridlm.training.unscored import unscored
+from hybridlm.training.values import SUMMED, Values
 
 SHARE_UNIT = 2.0**10
 """Shares of a bound are added up in units of this, since some are large; a power of two changes no digit."""

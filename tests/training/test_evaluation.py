@@ -27,8 +27,8 @@ from hybridlm.training import evaluation, placement, predictions, readings
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import columns
 from hybridlm.training.kept import Kept
-from hybridlm.training.readings import SUMMED
 from hybridlm.training.unscored import BEGIN, CONTEXT, OTHER, PADDING
+from hybridlm.training.values import SUMMED
 from hybridlm.training.windows import Windows
 
 ONE_BY_ONE = Objective(layout="blocks", corruption="all", predicts="same", streams=2, block_size=1)

@@ -13,7 +13,7 @@ from hybridlm.statistics.intervals import linearised
 from hybridlm.training import reporting
 from hybridlm.training import task as tasks
 from hybridlm.training.columns import Column
-from hybridlm.training.evaluation import Evaluation
+from hybridlm.training.evaluation import Evaluation, headline
 from hybridlm.training.totals import Totals
 
 LABELS = (("all", "all"), ("digits", "none"), ("digits", "one"), ("digits", "two"))
@@ -139,7 +139,7 @@ def test_columns_say_bits_per_byte_and_samples(scores):
 
 def test_the_headline_is_the_mean_of_each_column():
     found = {"validation/loss/ar": pytest.approx(1.8), "validation/loss/masked": pytest.approx(1.8)}
-    assert reporting.headline(evaluation()) == found
+    assert headline(evaluation()) == found
 
 
 def test_a_record_says_what_it_is_of(scores, facts):

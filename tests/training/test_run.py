@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import shutil
+import subprocess
 import sys
 
 import jax
@@ -55,6 +56,11 @@ def test_the_end_is_logged_as_it_is_reported(trained):
 
 def test_nothing_imports_tensorflow(trained):
     assert not {"tensorflow", "tensorflow_text", "seqio"} & set(sys.modules)
+
+
+def test_a_start_waits_for_no_tables_or_plots():
+    loaded = "import sys, hybridlm.training.run; print({'matplotlib', 'pandas', 'scipy', 'jinja2'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout == "set()\n"
 
 
 def test_running_a_finished_run_again_changes_nothing(trained, text, tmp_path):
@@ -156,7 +162,7 @@ def test_a_run_stopped_in_its_last_reading_still_logs_it(trained, text, tmp_path
     monkeypatch.setattr(StopsAfter, "left", 2)
     with monkeypatch.context() as patch, pytest.raises(Preempted, match="step 20 is saved"):
         patch.setattr(watch, "Preemption", StopsAfter)
-        patch.setattr(run.reporting, "headline", lambda found: pytest.fail("it was not read to the end"))
+        patch.setattr(run, "headline", lambda found: pytest.fail("it was not read to the end"))
         run.train(tiny.experiment(text), directory)
     before = (directory / "metrics.jsonl").read_text().splitlines()
     (directory / "metrics.jsonl").write_text("".join(f"{line}\n" for line in before[:-1]))
