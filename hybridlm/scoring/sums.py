@@ -70,23 +70,27 @@ def cluster_sums(
     is_counted_BT = is_counted_BT & (cluster_BT >= 0) & (cluster_BT < clusters)
     values_KBT = jnp.where(is_counted_BT, values_KBT, 0)
     is_wrong_BT = ~(jnp.abs(values_KBT) < LIMIT).all(0)
-    columns_BTQ = jnp.stack([*_cut(values_KBT), is_wrong_BT, is_counted_BT], -1).astype(jnp.int32)
+    both_BT2 = jnp.stack([is_wrong_BT, is_counted_BT], -1)
+    columns_BTQ = jnp.concatenate([*_cut(jnp.moveaxis(values_KBT, 0, -1)), both_BT2], -1).astype(jnp.int32)
     cells = clusters * categories
     ids_MBT = jnp.where(is_counted_BT, cluster_BT * categories + labels_MBT, cells)
     columns_MBTQ = jnp.broadcast_to(columns_BTQ, (*ids_MBT.shape, columns_BTQ.shape[-1]))
     sums_NQ = jnp.zeros((cells, columns_BTQ.shape[-1]), jnp.int32).at[ids_MBT].add(columns_MBTQ, mode="drop")
-    *parts, wrong_NC, count_NC = sums_NQ.T.reshape(-1, clusters, categories)
-    parts_KNC = jnp.stack(parts).reshape(len(UNITS), -1, clusters, categories) * jnp.array(UNITS)[:, None, None, None]
-    return CategorySums(jnp.where(wrong_NC > 0, jnp.nan, parts_KNC[2] + parts_KNC[1] + parts_KNC[0]), count_NC)
+    sums_QNC = sums_NQ.T.reshape(-1, clusters, categories)
+    wrong_NC, count_NC = sums_QNC[-2:]
+    coarse_KNC, middle_KNC, fine_KNC = (
+        part_KNC * unit for part_KNC, unit in zip(jnp.split(sums_QNC[:-2], len(UNITS)), UNITS, strict=True)
+    )
+    return CategorySums(jnp.where(wrong_NC > 0, jnp.nan, fine_KNC + middle_KNC + coarse_KNC), count_NC)
 
 
-def _cut(values_KBT):
-    """Integers, K of every unit, whose sum in units is the value to 2^-30; none is larger than 2^14."""
-    rest_KBT, parts = jnp.where(jnp.abs(values_KBT) < LIMIT, values_KBT, 0), []
+def _cut(values_BTK):
+    """Integers of every unit, whose sum in units is the value to 2^-30; none is larger than 2^14."""
+    rest_BTK, parts = jnp.where(jnp.abs(values_BTK) < LIMIT, values_BTK, 0), []
     for unit in UNITS:
-        part_KBT = jnp.round(rest_KBT / unit)
-        rest_KBT = rest_KBT - part_KBT * unit
-        parts.extend(part_KBT)
+        part_BTK = jnp.round(rest_BTK / unit)
+        rest_BTK = rest_BTK - part_BTK * unit
+        parts.append(part_BTK)
     return parts
 
 

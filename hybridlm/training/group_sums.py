@@ -17,6 +17,8 @@ from hybridlm.scoring.sums import cluster_sums
 
 GROUPS = 1024
 """Groups whose sums the devices hold, or as many as one batch has."""
+LEAST = 64
+"""Groups of a batch are as many at least for the program that adds them, so that most batches share one."""
 TOKENS = 2**15
 """Tokens added at once: the sums of a batch are exact for fewer than 2^16 tokens of one group and label."""
 
@@ -47,7 +49,8 @@ class GroupSums:
         self._held = jax.device_put(self._held, labels_MBT.sharding)
         rows = [self._place.setdefault(group, len(self._place)) for group in here.tolist()]
         # a few sizes, so that few programs are compiled; rows past the last are dropped
-        rows_G = np.pad(np.array(rows, np.int32), (0, _power(len(rows)) - len(rows)), constant_values=self._capacity)
+        size = max(_power(len(rows)), min(LEAST, self._capacity))
+        rows_G = np.pad(np.array(rows, np.int32), (0, size - len(rows)), constant_values=self._capacity)
         self._held = _added(self._held, rows_G, cluster.reshape(group_BT.shape), labels_MBT, tuple(columns))
 
     def read(self) -> tuple[Int[np.ndarray, "N"], list[tuple[Float[np.ndarray, "_ N C"], Int[np.ndarray, "N C"]]]]:
