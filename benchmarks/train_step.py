@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import statistics
 import time
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -70,7 +71,7 @@ def experiments(name: str, rows: int, length: int) -> dict[str, Experiment]:
 
         base = shape(corpus="", prepared="")
         return {family: dataclasses.replace(base, objectives=FAMILIES[family][0]) for family in ("ar", "shared")}
-    model = preset(name, dtype="bfloat16", head_bias=True, vocab_multiple=128)
+    model = preset(name, dtype="bfloat16", vocab_multiple=128)
     base = override(base, {"data.row_length": length, "data.vocab_size": VOCABULARY})
     base = dataclasses.replace(base, model=model)
     timed = {
@@ -98,39 +99,46 @@ def batch_of(experiment: Experiment, documents: int = 2) -> dict[str, np.ndarray
     return {name: column.astype(np.int32) for name, column in columns.items()}
 
 
-def stepper(experiment: Experiment, documents: int = 2):
-    """(a function that takes one step and waits for it, FLOPs of a step), on rows of so many documents."""
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """A compiled step: `take(n)` takes n steps and waits for them; its operations by count, and its HLO as text."""
+
+    take: Callable[[int], None]
+    flops: float
+    program: str
+
+
+def stepper(experiment: Experiment, documents: int = 2, **options) -> Timed:
+    """The step of an experiment on rows of so many documents, compiled with these options of XLA."""
     size = experiment.data.vocab_size
     counts = (1e9 / np.arange(1, size + 1)).astype(np.int64)
     words = [WORDS[n % len(WORDS)] + str(n).encode() * (n % 3 == 0) for n in range(size)]
     task = tasks.make(experiment, words, counts, SPECIAL, ("english", "python", "sql"))
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
-    step = jax.jit(steps.make(experiment, task, optimizer), donate_argnums=0)
     batch, tables = jax.device_put((batch_of(experiment, documents), task.tables))
     inputs = jax.jit(lambda b: steps.draw(experiment, task, b, jax.random.key(0)))(batch)
-    flops = step_flops(experiment.model, task.vocab_size, inputs, mean_visible(inputs))
-    make = lambda: states.start(  # noqa: E731
-        tasks.init(task, jax.random.key(0)),
-        optimizer,
-        len(part_names(experiment.objectives)),
-        steps.label_count(experiment, task),
-    )
-    box = [jax.jit(make)()]
+    parts, labels = len(part_names(experiment.objectives)), steps.label_count(experiment, task)
+    start = jax.jit(lambda: states.start(tasks.init(task, jax.random.key(0)), optimizer, parts, labels))
+    box = [start()]
+    step = jax.jit(steps.make(experiment, task, optimizer), donate_argnums=0).lower(box[0], batch, tables)
+    step = step.compile(compiler_options=options)
 
     def take(times: int) -> None:
         for _ in range(times):
             box[0] = step(box[0], batch, tables)
         jax.block_until_ready(box[0])
 
-    return take, flops
+    flops = step_flops(experiment.model, task.vocab_size, inputs, mean_visible(inputs))
+    return Timed(take, flops, step.as_text())
 
 
 def compare(name: str, experiment: Experiment, documents: int, pairs: int, burst: int) -> None:
     """Times bursts of steps with and without categories in turn."""
     takes = {}
     for label, categories in (("with", True), ("without", False)):
-        takes[label], flops = stepper(override(experiment, {"training.categories": categories}), documents)
-        takes[label](3)
+        timed = stepper(override(experiment, {"training.categories": categories}), documents)
+        takes[label] = timed.take
+        timed.take(3)
     seconds = {label: [] for label in takes}
     for pair in range(pairs):
         # the order alternates, so that a drift of the machine's speed touches both alike
@@ -142,7 +150,7 @@ def compare(name: str, experiment: Experiment, documents: int, pairs: int, burst
     for label, values in seconds.items():
         low, middle, high = np.percentile(values, (25, 50, 75)) * 1e3
         peak = peak_flops()
-        mfu = f", MFU {flops / (middle / 1e3) / peak:.3f}" if peak else ""
+        mfu = f", MFU {timed.flops / (middle / 1e3) / peak:.3f}" if peak else ""
         print(f"{name:8} {label:8} {middle:8.2f} ms ({low:.2f}-{high:.2f}), {tokens / middle * 1e3:,.0f} tokens/s{mfu}")
     ratios = [a / b for a, b in zip(seconds["with"], seconds["without"], strict=True)]
     low, high = np.percentile(ratios, (25, 75))
@@ -160,7 +168,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=2, help="of every row")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--burst", type=int, default=10)
-    parser.add_argument("--chunk", type=int, default=8192, help="tokens whose logits exist at once")
+    parser.add_argument("--chunk", type=int, default=32_768, help="tokens whose logits exist at once")
     parser.add_argument("--only", default="", help="time one of the experiments alone")
     parser.add_argument("--backend", default="auto", help="of attention: auto, cudnn, mosaic or dense")
     flags = parser.parse_args()

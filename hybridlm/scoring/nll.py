@@ -2,16 +2,19 @@
 
 For constant weights, d(Σ w·nll)/d logits = w (softmax − onehot) is known while a chunk's logits are in memory. So one
 sweep over chunks of tokens makes both, the backward pass only scales, and no array of tokens × V outlives its chunk.
+On a Hopper GPU a chunk's logits are never in memory at all, only the odds of every id against the target.
 """
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hybridlm.facts.head import Head, logits
+from hybridlm.facts.head import NEVER, Head, logits
+from hybridlm.scoring import odds
 from hybridlm.scoring.chunks import Constrain, Split, anywhere, sweep
 from hybridlm.scoring.reductions import pick
 
@@ -34,6 +37,15 @@ def weighted_nll(
     """
     static = (Split(groups, chunk, constrain), dense, head.softcap)
     return _weighted(static, (hidden_BTD, head.kernel_VD, head.bias_V), (head.never_V, targets_BT, weight_BT))
+
+
+def explain(
+    ids: int, width: int, softcap: float | None, dtype: Any, tokens: int, *, groups: int = 1, chunk: int
+) -> str:
+    """What of the head of so many ids `weighted_nll` has in memory for so many tokens, and why."""
+    at_once = _at_once(tokens, groups, chunk)
+    obstacle = odds.obstacle(ids, width, softcap, dtype, at_once)
+    return f"logits of {at_once:,} tokens at once ({obstacle})" if obstacle else "a kernel that writes no logits"
 
 
 def token_nll(
@@ -71,8 +83,12 @@ def _weighted_with_gradient(static, trained, constants):
     never_V, targets_BT, weight_BT = constants
     head = at_hand(Head(kernel_VD, bias_V, never_V, softcap), hidden_BTD.dtype, split.constrain)
 
+    at_once = _at_once(targets_BT.size, split.groups, split.chunk)
+    is_hindered = odds.obstacle(*head.kernel_VD.shape, softcap, hidden_BTD.dtype, at_once)
+    one_chunk = _nll_and_gradient if is_hindered else _through_odds
+
     def visit(dhead, tokens):
-        return _nll_and_gradient(head, dhead, *tokens, split.constrain)
+        return one_chunk(head, dhead, *tokens, split.constrain)
 
     tokens, needed_BT = (hidden_BTD, targets_BT, weight_BT), None if dense else weight_BT != 0
     dhead, (nll_BT, dhidden_BTD) = sweep(visit, _zero_gradient(head, split), tokens, needed_BT, split)
@@ -86,6 +102,10 @@ def _scale(static, gradient, cotangents):
 
 
 _weighted.defvjp(_weighted_with_gradient, _scale)
+
+
+def _at_once(tokens, groups, chunk):
+    return min(chunk, tokens // groups)
 
 
 def _total(nll_BT, weight_BT):
@@ -127,6 +147,27 @@ def _nll_and_gradient(head, dhead, hidden_ZUD, targets_ZU, weight_ZU, constrain)
     dkernel_ZVD = dkernel_ZVD + _product("zuv,zud->zvd", dproduct_ZUV, hidden_ZUD)
     dhidden_ZUD = _product("zuv,vd->zud", dproduct_ZUV, head.kernel_VD).astype(hidden_ZUD.dtype)
     return (dkernel_ZVD, dbias_ZV), (nll_ZU, dhidden_ZUD)
+
+
+def _through_odds(head, dhead, hidden_1UD, targets_1U, weight_1U, constrain):
+    """The same for one shard: p_v = odds_v / (1 + Σ odds) at every id but the target, whose own part is exact."""
+    dkernel_1VD, dbias_1V = dhead
+    hidden_UD, targets_U, weight_U = hidden_1UD[0], targets_1U[0], weight_1U[0]
+    rows_UD = head.kernel_VD[targets_U]
+    bias_V = jnp.zeros(len(head.kernel_VD)) if head.bias_V is None else head.bias_V.astype(jnp.float32)
+    bias_V = bias_V if head.never_V is None else jnp.where(head.never_V, NEVER, bias_V)
+    target_logit_U = _product("ud,ud->u", hidden_UD, rows_UD) + bias_V[targets_U]
+    odds_UV, others_U = odds.odds(hidden_UD, head.kernel_VD, bias_V, targets_U, target_logit_U)
+    share_U = weight_U / (1 + others_U)
+    missing_U = share_U * others_U
+    scaled_UD = (share_U[:, None] * hidden_UD).astype(hidden_UD.dtype)
+    dkernel_1VD = dkernel_1VD + _product("uv,ud->vd", odds_UV, scaled_UD)
+    dkernel_1VD = dkernel_1VD.at[0, targets_U].add(-missing_U[:, None] * hidden_UD)
+    dhidden_UD = share_U[:, None] * _product("uv,vd->ud", odds_UV, head.kernel_VD) - missing_U[:, None] * rows_UD
+    if dbias_1V is not None:
+        dbias_1V = dbias_1V + _product("uv,u->v", odds_UV, share_U.astype(odds_UV.dtype))
+        dbias_1V = dbias_1V.at[0, targets_U].add(-missing_U)
+    return (dkernel_1VD, dbias_1V), (jnp.log1p(others_U)[None], dhidden_UD[None].astype(hidden_UD.dtype))
 
 
 def _through_softcap(head, logits_ZUV, dlogits_ZUV):

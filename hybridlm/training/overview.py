@@ -1,6 +1,7 @@
 """What a run says of itself before it starts: parameters, mesh, tokens, attention, and the work a step is."""
 
 import jax
+import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
@@ -9,7 +10,8 @@ from hybridlm.config.rows import allocate
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.facts.tokens import check_range
 from hybridlm.models import size
-from hybridlm.training import environment
+from hybridlm.scoring import nll
+from hybridlm.training import environment, placement
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.step import draw
@@ -55,11 +57,20 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     )
     yield "mask", repr(inputs.mask)
     yield "attention", str(found)
+    if inputs.loss is None:
+        yield "head", _head(session, rows * width)
     peak = peak_flops()
     yield "work", f"{flops:.3g} FLOP a step" + (f", {peak:.3g} FLOP/s at best" if peak else "")
     yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
     read = session.stream.epochs(experiment.training.steps)
     yield "epochs", ", ".join(f"{name} {epochs:.2f}" for name, epochs in read.items()) + " by the last step"
+
+
+def _head(session: Session, positions: int) -> str:
+    model, training = session.task.model, session.experiment.training
+    ids, tokens = model.padded_vocab(session.task.vocab_size), positions // training.accumulate
+    split = {"groups": placement.shards(session.mesh), "chunk": training.head_chunk}
+    return nll.explain(ids, model.width, model.logit_softcap or None, jnp.dtype(model.dtype), tokens, **split)
 
 
 def _parameters(params) -> Table:

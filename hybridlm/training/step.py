@@ -20,6 +20,7 @@ from hybridlm.objectives import mixture
 from hybridlm.objectives.text import from_batch
 from hybridlm.scoring.accumulator import add
 from hybridlm.scoring.nll import weighted_nll
+from hybridlm.scoring.own_loss import weighted_loss
 from hybridlm.scoring.sums import CategorySums, category_sums
 from hybridlm.training import filtered, token_weights
 from hybridlm.training import task as tasks
@@ -69,12 +70,12 @@ def _loss(experiment, task, filters, batch, tables, shards, constrain, plan, par
     """The weighted NLL, or the per-token loss the inputs name, and its sums by objective and category."""
     h_BTD, head = tasks.hidden(task, params, inputs, constrain, plan), tasks.head(task, params)
     weight_BT, chunk = inputs.train_weight_BT, experiment.training.head_chunk
-    if inputs.loss is None:
-        split = {"groups": shards, "chunk": chunk, "dense": inputs.dense, "constrain": constrain}
-        loss, nll_BT = weighted_nll(h_BTD, head, inputs.targets_BT, weight_BT, **split)
-    else:
-        nll_BT = jnp.where(weight_BT != 0, tasks.token_loss(h_BTD, head, inputs, chunk=chunk), 0)
-        loss, nll_BT = jnp.sum(weight_BT * nll_BT), jax.lax.stop_gradient(nll_BT)
+    with jax.named_scope("head"):
+        if inputs.loss is None:
+            split = {"groups": shards, "chunk": chunk, "dense": inputs.dense, "constrain": constrain}
+            loss, nll_BT = weighted_nll(h_BTD, head, inputs.targets_BT, weight_BT, **split)
+        else:
+            loss, nll_BT = weighted_loss(h_BTD, head, inputs, chunk=chunk)
     if experiment.training.categories:
         labels_MBT = _labels(filters, tables, inputs, batch)
     else:
@@ -136,6 +137,7 @@ def _gradients(loss_of, params, inputs: LossInputs, microbatches: int, constrain
     return one(start, 0)[0] if microbatches == 1 else jax.lax.scan(one, start, jnp.arange(microbatches))[0]
 
 
+@jax.named_scope("optimizer")
 def _update(
     state: TrainState,
     optimizer: optax.GradientTransformation,

@@ -29,6 +29,7 @@ def test_it_names_sizes_mesh_rows_mask_and_attention(session, state, capsys):
     )
     assert "mask unified()" in said
     assert "attention dense: not cudnn:" in said
+    assert "head logits of 1,024 tokens at once (not a Hopper GPU)" in said
     assert f"work {flops:.3g} FLOP a step" in said
     assert f"fingerprint {session.metadata['fingerprints']['data'][:12]}" in said
 
