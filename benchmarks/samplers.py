@@ -4,13 +4,14 @@
     python -m benchmarks.samplers --workdir=runs/x --scorer=DIR         a trained model; published weights judge it
     python -m benchmarks.samplers --preset=tiny --batches 1 2 --prompt=8 --tokens=16 --runs=2     a dry run on a CPU
 
-One run is prompt and new tokens, from ids on the host to ids on the host; no row ends early. All samplers compile at
-once, then runs are timed one by one. Prints new tokens per second (median and quartiles), then what the texts of all
-runs of the largest batch are worth: perplexity under the scorer, which is published weights with their tokenizer.json
-or the model's own left-to-right reading where it has one, entropy of a text's tokens in nats, and distinct n-grams; of
-a trained model also the share of Python, SQL, YAML and JSON that a real parser takes. A trained model continues the
-beginnings of such texts, random weights random ids, and what those are worth means nothing. A sampler that would begin
-after `--limit` seconds is left out, and a line says so.
+One run is prompt and new tokens, from ids on the host to ids on the host; no row ends early. Batch size by batch size,
+the largest first, all samplers compile at once, and then runs are timed one by one. Prints new tokens per second
+(median and quartiles) and, of the largest batch, what the texts of all runs are worth: perplexity under the scorer,
+which is published weights with their tokenizer.json or the model's own left-to-right reading where it has one, entropy
+of a text's tokens in nats, and distinct n-grams; of a trained model also the share of Python, SQL, YAML and JSON that a
+real parser takes. A trained model continues the beginnings of such texts, random weights random ids, and what those are
+worth means nothing. Samplers of few steps come first. What is not compiled after `--limit` seconds is left out, and
+a line says so.
 """
 
 import argparse
@@ -18,8 +19,8 @@ import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ from benchmarks import text_quality
 from benchmarks.generate import SHAPES
 from hybridlm import masks
 from hybridlm.config.combination import average, refiner
-from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion
+from hybridlm.config.objective import autoregressive, block_diffusion, eso_lm, masked_diffusion
 from hybridlm.config.sampling import COMBINED, SamplingConfig
 from hybridlm.data import tokenizer_files
 from hybridlm.data.tokenizer import Tokenizer
@@ -53,6 +54,8 @@ PROMPTS = {
     "yaml": "name: build\non:\n  push:\n",
     "json": '{"name": "example", "version": ',
 }
+WIDTH = 256
+"""Rows are judged in multiples of it, so that one program judges nearly all."""
 CAUSAL = masks.causal() & masks.same_segment() & masks.valid()
 
 
@@ -74,7 +77,12 @@ def random_weights(preset: str, block_size: int) -> Subject:
     """A network that knows every objective, and nothing else."""
     config, size = SHAPES[preset]
     params = jax.jit(functools.partial(decoder.init, config, size))(jax.random.key(0))
-    objectives = {"ar": autoregressive(), "masked": masked_diffusion(), "block": block_diffusion(block_size)}
+    objectives = {
+        "ar": autoregressive(),
+        "masked": masked_diffusion(),
+        "block": block_diffusion(block_size),
+        "eso": eso_lm(),
+    }
     trained = Trained(objectives=objectives, mask_id=size - 1, eos=NO_EOS, size=size, never=(size - 1,))
     return Subject(networks.of_decoder(config, size, params, never_ids=(size - 1,)), trained, size - 1)
 
@@ -96,17 +104,19 @@ def contenders(subject: Subject, tokens: int) -> dict[str, SamplingConfig]:
     half, quarter = -(-tokens // 2), -(-tokens // 4)
     masked, blocks = {"sampler": "masked_diffusion"}, {"sampler": "block_diffusion", "chunk": tokens}
     asked = {
-        "autoregressive": {"sampler": "autoregressive", "chunk": 64},
-        "speculative": {"sampler": "speculative", "chunk": 64},
-        "masked, first hitting": masked,
+        "masked, confidence, 1/4 steps": {**masked, "order": "confidence", "steps": quarter},
         "masked, ancestral, 1/2 steps": {**masked, "order": "time", "steps": half},
         "masked, remasking, 1/2 steps": {**masked, "order": "time", "steps": half, "remask": 0.1},
-        "masked, confidence, 1/4 steps": {**masked, "order": "confidence", "steps": quarter},
         "masked, entropy bound 0.5": {**masked, "order": "entropy", "bound": 0.5},
+        "masked, first hitting": masked,
         "uniform, 1/2 steps": {"sampler": "uniform_diffusion", "steps": half},
-        "block, first hitting": blocks,
         "block, confidence, 1/4 steps": {**blocks, "order": "confidence", "steps": -(-block // 4) or None},
         "block, confidence 0.9": {**blocks, "order": "confidence", "threshold": 0.9},
+        "block, first hitting": blocks,
+        "Eso-LM, 1/4 steps": {"sampler": "eso_lm", "steps": quarter},
+        "Eso-LM": {"sampler": "eso_lm"},
+        "speculative": {"sampler": "speculative", "chunk": 64},
+        "autoregressive": {"sampler": "autoregressive", "chunk": 64},
     }
     fits = {name for name, kind in samplers.SAMPLERS.items() if kind.fits(subject.trained)}
     asked = {name: values for name, values in asked.items() if values["sampler"] in fits}
@@ -164,7 +174,7 @@ def _log_p(network, tokens_BT, mask):
 
 def perplexity(network: Network, rows: Sequence[Sequence[int]], skip: Sequence[int]) -> float:
     """exp of the mean NLL of each row's tokens after the first `skip`, read left to right; 32 rows at once."""
-    total, count, length = 0.0, 0, -(-max(map(len, rows)) // 128) * 128
+    total, count, length = 0.0, 0, -(-max(map(len, rows)) // WIDTH) * WIDTH
     for part in itertools.batched(zip(rows, skip, strict=True), 32):
         tokens_BT = np.zeros((32, length), np.int32)
         for row, (ids, _) in enumerate(part):
@@ -207,10 +217,13 @@ def published(path: str, subject: Subject) -> Scorer:
 
 
 def scorer_of(subject: Subject, path: str) -> Scorer | None:
-    """Published weights at a path, or the model's own reading where it has one."""
-    if path:
-        return published(path, subject)
-    return own_reading(subject) if samplers.SAMPLERS["autoregressive"].fits(subject.trained) else None
+    """Published weights at a path, or the model's own reading where it has one; compiled."""
+    if not path and not samplers.SAMPLERS["autoregressive"].fits(subject.trained):
+        return None
+    scorer = published(path, subject) if path else own_reading(subject)
+    short = prompts_for(subject, 1, 8)
+    scorer(short, short)
+    return scorer
 
 
 def valid(subject: Subject, texts: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -230,15 +243,32 @@ def worth(
     prompts = [prompts[number % len(prompts)] for number in range(len(texts))]
     likely = f"perplexity {scorer(prompts, texts):.1f}, " if scorer else ""
     variety = ", ".join(f"distinct-{n} {text_quality.distinct(texts, n):.3f}" for n in (1, 2, 3))
-    lines = f"  {likely}entropy {text_quality.entropy(texts):.2f} nats, {variety}"
+    lines = f"    {likely}entropy {text_quality.entropy(texts):.2f} nats, {variety}"
     if subject.tokenizer is None:
         return lines
     shares = ", ".join(f"{language} {share:.0%}" for language, share in valid(subject, texts).items())
-    return f"{lines}\n  parses: {shares} of {len(texts) // len(PROMPTS)} each"
+    return f"{lines}\n    parses: {shares} of {len(texts) // len(PROMPTS)} each"
+
+
+def compiled(
+    made: Mapping[str, tuple[Writer, Any]], prompts: Sequence[Sequence[int]], pool: ThreadPoolExecutor, until: float
+) -> list[str]:
+    """Names of the samplers that have written these prompts once by then, all at once."""
+    first = {name: pool.submit(write, *sampler, prompts) for name, sampler in made.items()}
+    done, _ = wait(first.values(), timeout=max(until - time.perf_counter(), 0))
+    for found in done:
+        found.result()
+    return [name for name, found in first.items() if found in done]
+
+
+def speed(seconds: np.ndarray, tokens: int) -> str:
+    """Tokens per second of runs that each wrote so many."""
+    low, middle, high = np.percentile(tokens / seconds, (25, 50, 75))
+    return f"{middle:12,.0f} tokens/s ({low:,.0f}-{high:,.0f})"
 
 
 def main() -> None:
-    """Prints one block per sampler."""
+    """Prints one block per batch size, a line per sampler."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="SmolLM2-135M", choices=SHAPES)
     parser.add_argument("--workdir", default="", help="of a run; random weights of the preset by default")
@@ -249,7 +279,7 @@ def main() -> None:
     parser.add_argument("--block", type=int, default=16, help="block size of random weights")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", default="", help="samplers whose name contains this")
-    parser.add_argument("--limit", type=float, default=180, help="seconds after which no sampler is begun")
+    parser.add_argument("--limit", type=float, default=180, help="seconds after which nothing more is compiled")
     flags = parser.parse_args()
     begin = time.perf_counter()
     subject = from_workdir(flags.workdir) if flags.workdir else random_weights(flags.preset, flags.block)
@@ -258,25 +288,39 @@ def main() -> None:
     for language, there in text_quality.available().items():
         if subject.tokenizer and not there:
             print(f"without {language}: its parser {text_quality.PARSERS[language][0]} is not installed")
-    prompts = prompts_for(subject, max(flags.batches), flags.prompt)
     asked = {name: one for name, one in contenders(subject, flags.tokens).items() if flags.only in name}
     made = {name: writer_of(subject, config) for name, config in asked.items()}
     with ThreadPoolExecutor() as pool:
         scoring = pool.submit(scorer_of, subject, flags.scorer)
-        first = [pool.submit(write, *made[name], prompts[:rows]) for name in made for rows in flags.batches]
-    for found in first:
-        found.result()
-    print(f"compiled after {time.perf_counter() - begin:.0f} s", flush=True)
+        for rows in sorted(flags.batches, reverse=True):
+            measure(subject, made, prompts_for(subject, rows, flags.prompt), scoring, pool, begin, flags)
+
+
+def measure(
+    subject: Subject,
+    made: Mapping[str, tuple[Writer, Any]],
+    prompts: Sequence[Sequence[int]],
+    scoring: Future,
+    pool: ThreadPoolExecutor,
+    begin: float,
+    flags: argparse.Namespace,
+) -> None:
+    """Times all samplers at one batch size, and judges what they write at the largest."""
+    until = begin + flags.limit
+    if time.perf_counter() > until:
+        print(f"batch {len(prompts)} left out, as --limit={flags.limit:g} seconds have passed")
+        return
+    ready = compiled(made, prompts, pool, until)
+    scorer = scoring.result()
+    print(f"batch {len(prompts)}, compiled after {time.perf_counter() - begin:.0f} s", flush=True)
     for name, sampler in made.items():
-        if time.perf_counter() - begin > flags.limit:
-            print(f"{name}: left out, as --limit={flags.limit:g} seconds have passed")
+        if name not in ready:
+            print(f"  {name}: left out, as --limit={flags.limit:g} seconds have passed", flush=True)
             continue
-        print(name)
-        for rows in flags.batches:
-            seconds, texts = timed(*sampler, prompts[:rows], flags.runs)
-            low, middle, high = np.percentile(rows * flags.tokens / seconds, (25, 50, 75))
-            print(f"  batch {rows:3d} {middle:12,.0f} tokens/s ({low:,.0f}-{high:,.0f})", flush=True)
-        print(worth(subject, scoring.result(), prompts[:rows], texts), flush=True)
+        seconds, texts = timed(*sampler, prompts, flags.runs)
+        print(f"  {name:32}{speed(seconds, len(prompts) * flags.tokens)}", flush=True)
+        if len(prompts) == max(flags.batches):
+            print(worth(subject, scorer, prompts, texts), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ A sampler needs a model trained for it:
   masked_diffusion  masked diffusion over whole texts; all tokens at once, in --steps passes by --order
   block_diffusion   diffusion by blocks; block after block, each in --steps passes
   uniform_diffusion diffusion whose noise is other tokens
+  eso_lm            Eso-LM; its share of the tokens in random order, in --steps passes, then the others left to right
   combined          two of --experts, named as --readings of `hybridlm evaluate` are, joined by --combination, which is
                     average(), product(), frequency_gate(-6), learned_gate(weights=...), token_adaptive() or
                     refiner(0.9); drawn from what `hybridlm evaluate` scores. An expert may be of another run:

@@ -19,6 +19,9 @@ VERBS = {
     "inspect": "show what a text holds, class by class, and what a trained model is",
 }
 
+STORES = ("gcsfs", "s3fs")
+"""Packages that only who keeps files in gs:// or s3:// needs."""
+
 USAGE = """\
 hybridlm trains language models that mix autoregressive, masked and diffusion prediction, and scores them by token.
 
@@ -56,6 +59,12 @@ def answer(action: Callable[[], int]) -> int:
         return action()
     except ConfigError as error:
         print(f"hybridlm: {error}", file=sys.stderr)
+        return ExitCode.CONFIG
+    except ImportError as error:
+        package = getattr(error.__cause__, "name", None)
+        if package not in STORES:
+            raise
+        print(f"hybridlm: {error}: `pip install {package}`", file=sys.stderr)
         return ExitCode.CONFIG
     except OSError as error:
         print(f"hybridlm: {error}", file=sys.stderr)

@@ -16,8 +16,9 @@ fit.
   hybridlm plan --config=configs/llama2_7b.py --topology=h100:8 --config.training.batch_rows=16
   hybridlm plan --config=configs/llama2_7b.py --topology=v5e:16x16 --scaling      tokens/s on 8 to 8192 chips, by rule
 
-Machines are v5e:XxY, v6e:XxY, v5p:XxYxZ (chips along each axis; libtpu compiles for them: pip install 'hybridlm[tpu]'),
-h100:N, and cpu:N. Where no compiler is at hand the step is lowered, figures are by rule, and the page says so.
+Machines are v5e:XxY, v6e:XxY, v5p:XxYxZ (chips along each axis), h100:N, and cpu:N. libtpu compiles for TPUs where it
+is installed: pip install 'hybridlm[tpu]', or HYBRIDLM_EXTRA=tpu bash run_tpu.sh hybridlm plan ... Where no compiler is
+at hand the step is lowered, figures are by rule, and the page says so.
 """
 
 ALONE = {

@@ -48,15 +48,16 @@ class Experiment:
         self._check_vocabulary()
         self._check_mesh()
         self._check_rows()
+        shorter = f"a run this short may warm up in a tenth of it: optimizer.warmup={self.training.steps // 10}."
         require(
             self.optimizer.warmup <= self.training.steps,
-            f"optimizer.warmup={self.optimizer.warmup} is longer than training.steps={self.training.steps}.",
+            f"optimizer.warmup={self.optimizer.warmup} is longer than training.steps={self.training.steps}; {shorter}",
         )
         falling = self.optimizer.decay_steps(self.training.steps)
         require(
             self.optimizer.warmup + falling < self.training.steps or falling == 0,
             f"optimizer.warmup={self.optimizer.warmup} and a decay over {falling} steps (optimizer.decay="
-            f"{self.optimizer.decay}) leave none of training.steps={self.training.steps}; shorten one of them.",
+            f"{self.optimizer.decay}) leave none of training.steps={self.training.steps}; shorten one; {shorter}",
         )
         require(
             self.evaluation.split != "test" or any(self.data.held_out(source)[1] for source in self.data.named_sources),

@@ -30,6 +30,7 @@ class OptimizerConfig:
         of the peak.
       b1, b2, eps, weight_decay: AdamW's; decay touches matrices alone, never norms, biases or embeddings.
       clip: largest global gradient norm; 0 is no clipping.
+      first_moment: dtype of AdamW's mean of gradients; "bfloat16" saves 2 of its 8 bytes a parameter, and their traffic.
       options: further keyword arguments for an imported optimizer.
     """
 
@@ -44,10 +45,12 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip: float = 1.0
+    first_moment: str = "float32"
     options: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         one_of("optimizer.schedule", self.schedule, ("cosine", "wsd", "constant"))
+        one_of("optimizer.first_moment", self.first_moment, ("float32", "bfloat16"))
         require(self.learning_rate > 0, f"optimizer.learning_rate={self.learning_rate} must be positive.")
         for field, low, high in _RANGES:
             value = getattr(self, field)

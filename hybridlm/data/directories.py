@@ -105,18 +105,15 @@ def local_copy(path: epath.Path, sha256: str) -> pathlib.Path:
 
 
 def _fetch(path: epath.Path, copy: pathlib.Path, sha256: str) -> None:
-    with tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as arriving, path.open("rb") as remote:
-        shutil.copyfileobj(remote, arriving)
-    _keep(pathlib.Path(arriving.name), copy, sha256, path)
-
-
-def _keep(arrived: pathlib.Path, copy: pathlib.Path, sha256: str, origin: epath.Path) -> None:
-    with arrived.open("rb") as stream:
-        is_whole = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
-    if not is_whole:
-        arrived.unlink()
-        raise OSError(f"{origin} did not arrive as it was written: its SHA-256 is not the one recorded; try it again")
-    arrived.replace(copy)
+    with tempfile.TemporaryDirectory(dir=copy.parent) as place:
+        arrived = pathlib.Path(place) / copy.name
+        with arrived.open("wb") as stream, path.open("rb") as remote:
+            shutil.copyfileobj(remote, stream)
+        with arrived.open("rb") as stream:
+            is_whole = hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+        if not is_whole:
+            raise OSError(f"{path} did not arrive as it was written: its SHA-256 is not the one recorded; try it again")
+        arrived.replace(copy)
 
 
 def is_local(path: epath.Path) -> bool:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 
 import grain
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hybridlm.config.errors import nearest, require
 from hybridlm.config.sources import Mixing
@@ -31,7 +31,7 @@ EVERYTHING = "all sources"
 
 
 class TrainStream:
-    """Batches of shuffled rows; process p of n reads rows p·B/n to (p+1)·B/n of the same global batch of B rows.
+    """Batches of shuffled rows. `own_rows` are the places in the global batch that this process reads; else all.
 
     `rarity_N` of every row is `balance.rarity`, needed where `mixing` has a rare_power.
     """
@@ -44,18 +44,12 @@ class TrainStream:
         batch_rows: int,
         mixing: Sequence[Mixing] = (),
         rarity_N: Float[np.ndarray, "N"] | None = None,
-        process_index: int = 0,
-        process_count: int = 1,
+        own_rows: Sequence[int] | None = None,
     ):
-        require(
-            batch_rows % process_count == 0,
-            f"training.batch_rows={batch_rows} must be a multiple of the number of processes, {process_count}: each "
-            "reads an equal part of the global batch.",
-        )
         self.rows = rows
         self._batch_rows = batch_rows
-        self._own_rows = batch_rows // process_count
-        self._first = process_index * self._own_rows
+        self._all_N = np.arange(batch_rows)
+        self._own_N = self._all_N if own_rows is None else np.asarray(own_rows)
         self._ranges = rows.ranges if mixing else {EVERYTHING: (0, len(rows))}
         phases = {mix.from_step * batch_rows: mix.shares for mix in mixing} or {0: {EVERYTHING: 1.0}}
         self._check_sources(mixing)
@@ -70,14 +64,13 @@ class TrainStream:
 
     def indices(self, step: int) -> list[int]:
         """Numbers of the rows that this process reads for a step."""
-        return self._numbers(step * self._batch_rows + self._first, self._own_rows)
+        return self._numbers(step * self._batch_rows + self._own_N)
 
     def global_indices(self, step: int) -> list[int]:
         """Numbers of the rows that all processes together read for a step."""
-        return self._numbers(step * self._batch_rows, self._batch_rows)
+        return self._numbers(step * self._batch_rows + self._all_N)
 
-    def _numbers(self, first: int, count: int) -> list[int]:
-        place_N = np.arange(first, first + count)
+    def _numbers(self, place_N: Int[np.ndarray, "N"]) -> list[int]:
         columns = (self._mixture.phase(place_N), *self._mixture(place_N))
         return [self._row(*numbers) for numbers in zip(*(column.tolist() for column in columns), strict=True)]
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Key
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.objective import Objective, part_names
+from hybridlm.diffusion import schedules
 from hybridlm.diffusion.uniform import TokenBound
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import LossInputs, Part
@@ -61,6 +62,15 @@ def build(
         loss=TokenBound(len(ids.ordinary)) if objective.corruption == "uniform" else None,
         dense=objective.corruption in ("none", "all") and objective.streams == 1 and not objective.prefix,
     )
+
+
+def check(objective: Objective, *, is_scored: bool = False) -> None:
+    """Raises `ConfigError` where what it imports is not there or no schedule, or where a score would lack a term."""
+    if objective.builder:
+        _imported(objective.builder)
+    schedule = schedules.from_name(objective.schedule)
+    if is_scored and objective.corruption == "uniform":
+        schedules.check_ends(schedule, objective.schedule)
 
 
 def part(name: str, objective: Objective) -> Part:

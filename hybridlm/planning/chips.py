@@ -56,7 +56,7 @@ class Topology:
 def parse(text: str) -> Topology:
     """The machine a flag names."""
     name, _, shape = text.partition(":")
-    require(name in CHIPS, f"--topology={text} names no chip that is known: {', '.join(CHIPS)}{nearest(name, CHIPS)}")
+    require(name in CHIPS, f"--topology={text} names no chip that is known{nearest(name, CHIPS)}")
     require(
         re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", shape) is not None,
         f"--topology={text} has no shape; write how many chips there are, as in v5e:16x16, v5p:4x4x8 or h100:8.",

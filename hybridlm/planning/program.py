@@ -45,7 +45,10 @@ def devices_of(topology: Topology) -> Any:
     try:
         import libtpu  # noqa: F401
     except ImportError:
-        return NoProgram("libtpu is not installed (pip install 'hybridlm[tpu]'): lowered for TPUs, not compiled")
+        return NoProgram(
+            "libtpu is not installed (pip install 'hybridlm[tpu]', or HYBRIDLM_EXTRA=tpu bash run_tpu.sh hybridlm plan "
+            "...): lowered for TPUs, not compiled"
+        )
     from jax.experimental import topologies
 
     try:

@@ -73,6 +73,9 @@ def _legend(scores: Scores) -> Text:
     lines.append(f"{DAGGER} fewer than {FEW} split groups: the interval is too narrow.")
     lines += [f"{kind}: {KINDS[kind]}" for kind in dict.fromkeys(column.kind for column in columns)]
     lines += [f"{column.name}: {_facts(column)}." for column in columns]
+    if residual := scores.run.get("residual"):
+        missed = ", ".join(f"{name} {nats:.2g}" for name, nats in residual.items())
+        lines.append(f"Nats by which all tokens together miss what whole sequences cost, by rounding: {missed}.")
     return Text("\n".join(lines), style="dim")
 
 

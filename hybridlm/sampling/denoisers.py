@@ -2,6 +2,7 @@
 
 import functools
 
+from hybridlm.config.errors import one_of, require
 from hybridlm.config.objective import Objective
 from hybridlm.config.sampling import SamplingConfig
 from hybridlm.diffusion import schedules
@@ -10,6 +11,7 @@ from hybridlm.sampling import diffusing
 from hybridlm.sampling.blocks import Sizes
 from hybridlm.sampling.denoise import Sampler
 from hybridlm.sampling.masked import Ancestral, Ordered
+from hybridlm.sampling.order import ORDERS
 from hybridlm.sampling.remask import Remask
 from hybridlm.sampling.streaming import Writer
 from hybridlm.sampling.uniform_state import UniformState
@@ -22,6 +24,7 @@ def denoiser(
     config: SamplingConfig, objective: Objective, tokens: int, *, size: int = 0, never: tuple[int, ...] = ()
 ) -> Sampler:
     """A sampler that writes so many tokens at once; `size` and `never` describe the vocabulary of uniform noise."""
+    _check_order(config)
     steps, choice = config.steps or tokens, config.choice
     if objective.corruption == "uniform":
         schedule = schedules.from_name(objective.schedule)
@@ -35,6 +38,22 @@ def denoiser(
         choice=choice,
         threshold=config.threshold,
         bound=config.bound,
+    )
+
+
+def _check_order(config: SamplingConfig) -> None:
+    """Refuses settings that another order reads."""
+    by_time = config.order == BY_TIME
+    one_of("order", config.order, (*ORDERS, BY_TIME))
+    require(
+        by_time or not config.remask,
+        f"remask={config.remask} masks again as time runs backwards, so it goes with order='time'; order is "
+        f"{config.order!r}.",
+    )
+    require(
+        not by_time or not (config.threshold or config.bound),
+        f"threshold={config.threshold} and bound={config.bound} go with order='confidence' and order='entropy'; by "
+        "time, chance decides how many tokens are written at once.",
     )
 
 

@@ -2,18 +2,23 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from hybridlm import masks
 from hybridlm.config.errors import nearest, require
 from hybridlm.config.objective import Objective
 from hybridlm.config.sampling import COMBINED, SamplingConfig
 from hybridlm.masks import Mask
-from hybridlm.sampling import autoregressive, denoisers, speculative
+from hybridlm.sampling import autoregressive, denoisers, random_order, speculative
 from hybridlm.sampling.blocks import Sizes
 from hybridlm.sampling.drafts import BlockDraft
 from hybridlm.sampling.streaming import Writer
 
+OF_STEPS = ("steps", "order", "threshold", "bound", "remask")
+SETTINGS = {
+    field.name: field.default for field in dataclasses.fields(SamplingConfig) if field.name in (*OF_STEPS, "block_size")
+}
+"""What only some samplers read, with what it is where nobody set it."""
 DRAFT = 8
 """Tokens per draft where training knew no blocks."""
 
@@ -53,12 +58,14 @@ class Trained:
 class Kind:
     """Attributes:
     needs: what a model must have learned, to end the sentence "it needs a model trained ...".
-    fits: whether it has. build: the sampler, as a writer. records: whether that can keep its steps.
+    fits: whether it has. build: the sampler, as a writer. reads: what it reads of a `SamplingConfig` that not all do.
+    records: whether it can keep its steps.
     """
 
     needs: str
     fits: Callable[[Trained], bool]
     build: Callable[[SamplingConfig, Trained], Writer]
+    reads: tuple[str, ...] = ()
     records: bool = False
 
 
@@ -83,7 +90,19 @@ def make(config: SamplingConfig, trained: Trained) -> Writer:
         f"sampler {config.sampler!r} writes no token twice, so there are no steps to look at; a picture is made of "
         f"{', '.join(name for name, other in SAMPLERS.items() if other.records)}.",
     )
+    check_read(config, kind.reads)
     return kind.build(config, trained)
+
+
+def check_read(config: SamplingConfig, reads: Collection[str]) -> None:
+    """Refuses one of `SETTINGS` that the sampler, which reads these alone, would pass over in silence."""
+    unread = [name for name in SETTINGS if name not in reads and getattr(config, name) != SETTINGS[name]]
+    require(
+        not unread,
+        f"{', '.join(f'{name}={getattr(config, name)!r}' for name in unread)} says nothing to sampler "
+        f"{config.sampler!r}, which {'reads ' + ', '.join(reads) if reads else 'has no such choice'}; leave it out, or "
+        f"take one of {', '.join(name for name, kind in SAMPLERS.items() if {*unread} <= {*kind.reads})}.",
+    )
 
 
 def block_size(config: SamplingConfig, trained: Trained) -> int:
@@ -159,6 +178,22 @@ def _denoising_blocks(config: SamplingConfig, trained: Trained) -> Writer:
     return denoisers.in_blocks(sampler, config, sizes=Sizes(size, 1 if learned.clean_causal else size), **about)
 
 
+def is_in_random_order(objective: Objective) -> bool:
+    """Does it predict tokens from those before them in a random order?"""
+    return objective.layout == "random_order"
+
+
+def _eso_lm(config: SamplingConfig, trained: Trained) -> Writer:
+    alpha_0 = trained.first(is_in_random_order).alpha_0
+    about = {
+        "plan": random_order.planned(config.tokens, alpha_0, config.steps),
+        "mask": trained.joined(masks.block_diffusion()),
+    }
+    given = {"choice": config.choice, "mask_id": trained.mask_id, "eos": trained.eos}
+    start = functools.partial(random_order.start, **about)
+    return Writer(start, functools.partial(random_order.advance, **about, **given))
+
+
 def _described(objective: Objective) -> str:
     return f"layout={objective.layout!r} with corruption={objective.corruption!r}"
 
@@ -173,24 +208,34 @@ SAMPLERS: dict[str, Kind] = {
         needs="to predict the next token and to denoise masked ones",
         fits=lambda trained: trained.knows(is_next_token, is_denoising),
         build=_speculative,
+        reads=("block_size",),
     ),
     "masked_diffusion": Kind(
         needs="to denoise masked tokens of whole texts",
         fits=lambda trained: trained.knows(is_denoising_texts("absorbing")),
         build=functools.partial(_denoising_texts, "absorbing"),
+        reads=OF_STEPS,
         records=True,
     ),
     "uniform_diffusion": Kind(
         needs="to denoise whole texts of uniform noise",
         fits=lambda trained: trained.knows(is_denoising_texts("uniform")),
         build=functools.partial(_denoising_texts, "uniform"),
+        reads=("steps",),
         records=True,
     ),
     "block_diffusion": Kind(
         needs="to denoise masked tokens block by block",
         fits=lambda trained: trained.knows(is_denoising_blocks),
         build=_denoising_blocks,
+        reads=(*OF_STEPS, "block_size"),
         records=True,
+    ),
+    "eso_lm": Kind(
+        needs="to predict tokens in random order",
+        fits=lambda trained: trained.knows(is_in_random_order),
+        build=_eso_lm,
+        reads=("steps",),
     ),
 }
 """By the name that `--sampler` takes."""

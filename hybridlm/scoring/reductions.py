@@ -51,7 +51,7 @@ def vocabulary_reductions(
     @jax.checkpoint
     def column(arrays):
         hidden, targets, inputs, f_arguments = arrays
-        return _reduce(logits(head, hidden), head, targets, inputs, f, f_arguments)
+        return reductions_at_once(hidden, head, targets, inputs, f, f_arguments)
 
     reduced = jax.lax.map(column, by_column, batch_size=columns)
     return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), reduced)
@@ -67,7 +67,16 @@ def mixture_nll(nll_G: Float[Array, "G *N"], log_gate_G: Float[Array, "G *N"]) -
     return -jax.nn.logsumexp(log_gate_G - nll_G, axis=0)
 
 
-def _reduce(logits_V, head, targets, inputs, f, f_arguments) -> Reductions:
+def reductions_at_once(
+    hidden: Float[Array, "*N D"],
+    head: Head,
+    targets: Int[Array, "*N"],
+    inputs: Int[Array, "*N"] | None = None,
+    f: Callable[..., Array] | None = None,
+    f_arguments: tuple[Array, ...] = (),
+) -> Reductions:
+    """The same for so few tokens that all their logits may exist."""
+    logits_V = logits(head, hidden)
     log_sum_exp = jax.nn.logsumexp(logits_V, axis=-1)
     return Reductions(
         log_sum_exp=log_sum_exp,

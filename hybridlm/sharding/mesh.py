@@ -55,10 +55,14 @@ def resolved(config: MeshConfig, devices: int) -> tuple[int, ...]:
     """The sizes with -1 replaced by what is left of the devices."""
     known = math.prod(size for size in config.sizes.values() if size != -1)
     sizes = tuple(devices // known if size == -1 else size for size in config.sizes.values())
+    near = _nearest(shapes(devices), tuple(config.sizes.values()))
+    more = (
+        f" JAX_NUM_CPU_DEVICES={known} makes {known} of a CPU, and `bash run_tpu.sh local {known} ...` joins processes."
+    )
     require(
         math.prod(sizes) == devices,
         f"mesh sizes {config} do not multiply to the {devices} devices of this run; valid ({', '.join(AXES)}) near it "
-        f"are {_nearest(shapes(devices), tuple(config.sizes.values()))}.",
+        f"are {near}." + (more if devices == 1 else ""),
     )
     return sizes
 

@@ -25,8 +25,14 @@ Heard = Callable[[int, str], None]
 """heard(number of the text, its next piece): told every piece as soon as it is certain."""
 
 
-def _print_at_once(number: int, piece: str) -> None:
-    print(piece, end="", flush=True)
+def _aloud(prompt: str) -> Heard:
+    """Prints a text as it comes, behind its prompt; nothing before the first piece, since a sampler may be refused."""
+    before = [prompt]
+
+    def heard(number: int, piece: str) -> None:
+        print(before.pop() if before else "", piece, sep="", end="", flush=True)
+
+    return heard
 
 
 def _nobody(number: int, piece: str) -> None:
@@ -78,10 +84,8 @@ def generate(
         samplers.named(config.sampler)
     opened = open_model(model, step=step, overrides=overrides)
     is_single = len(prompts) * config.num == 1
-    if is_single:
-        print(prompts[0], end="", flush=True)
     begin = time.perf_counter()
-    texts, trace = write(opened, prompts, config, heard=_print_at_once if is_single else _nobody)
+    texts, trace = write(opened, prompts, config, heard=_aloud(prompts[0]) if is_single else _nobody)
     seconds, count = time.perf_counter() - begin, sum(len(text.ids) for text in texts)
     for number, text in enumerate(texts, 1):
         print("" if is_single else f"{RULE} {number}\n{text.prompt}{text.written}")

@@ -57,7 +57,7 @@ class Likelihoods:
 
     def _read(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Nats of every token, and whether it was the likeliest."""
-        place = placement.spreader(self.opened.mesh)
+        place = placement.placer(self.opened.mesh)
         values, _ = self._score(self.opened.params, place(batch), 0)
         (name,) = self.config.readings
         return np.asarray(values[name].nats_BT), np.asarray(values[name].details_KBT[_CORRECT]) > 0

@@ -137,7 +137,7 @@ def _read(subject: Subject, others: Mapping[str, Beside], kept: Kept | None) -> 
             scorer(task, config, experiment.mask, mesh, opened),
             params,
             batches(rows, config),
-            place=placement.spreader(mesh),
+            place=placement.placer(mesh),
             on_batch=bar.update,
             kept=kept,
         )

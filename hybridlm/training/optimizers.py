@@ -20,9 +20,8 @@ def make(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformat
     rate = learning_rate_at(config, total_steps)
     if config.name != "adamw":
         return _imported(config, rate)
-    adamw = optax.adamw(
-        rate, b1=config.b1, b2=config.b2, eps=config.eps, weight_decay=config.weight_decay, mask=is_decayed
-    )
+    own = {name: getattr(config, name) for name in ("b1", "b2", "eps", "weight_decay")}
+    adamw = optax.adamw(rate, mu_dtype=config.first_moment, mask=is_decayed, **own)
     return optax.chain(optax.clip_by_global_norm(config.clip), adamw) if config.clip else adamw
 
 

@@ -1,7 +1,7 @@
 """Where the state and the batches of a run lie on the mesh."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
@@ -44,30 +44,40 @@ def spread_over(mesh: Mesh | AbstractMesh) -> dict[str, Any]:
     return {"shards": shards(mesh), "constrain": constrain(mesh), "plan": planner(mesh)}
 
 
-def placer(mesh: Mesh) -> Callable[[Rows], dict[str, jax.Array]]:
-    """Puts this process's rows of a batch on the mesh; a number of rows that does not divide goes to every device."""
+def placer(mesh: Mesh, count: int | None = None) -> Callable[[Rows], dict[str, jax.Array]]:
+    """Puts a batch on the mesh: of its `count` rows those that are this process's own, or with None all of them."""
+    own = own_rows(mesh, count) if count else None
 
     def place(batch):
-        where = _rows(mesh, len(next(iter(batch.values()))) * jax.process_count())
-        return {name: jax.make_array_from_process_local_data(where, column) for name, column in batch.items()}
+        held = own or range(len(next(iter(batch.values()))))
+        return {name: _put(column, held, mesh, count or len(held)) for name, column in batch.items()}
 
     return place
 
 
-def spreader(mesh: Mesh) -> Callable[[Rows], dict[str, jax.Array]]:
-    """Puts rows on the mesh that every process holds in full."""
+def _put(column: np.ndarray, held: Sequence[int], mesh: Mesh, count: int) -> jax.Array:
+    """A column of a batch of `count` rows, of which this process has those that it holds."""
 
-    def spread(batch):
-        where = _rows(mesh, len(next(iter(batch.values()))))
-        return {
-            name: jax.make_array_from_callback(column.shape, where, column.__getitem__)
-            for name, column in batch.items()
-        }
+    def part(index):
+        rows = range(count)[index[0]]
+        first = held.index(rows.start)
+        return column[first : first + len(rows)]
 
-    return spread
+    return jax.make_array_from_callback((count, *column.shape[1:]), of_rows(mesh, count), part)
 
 
-def _rows(mesh: Mesh, count: int) -> NamedSharding:
+def own_rows(mesh: Mesh, count: int, devices: Collection[jax.Device] | None = None) -> list[int]:
+    """Which rows of so many lie on these devices, those of this process.
+
+    They need not follow each other, since neighbours in the mesh are chips that are wired together, whatever host
+    they belong to; and two processes share rows where `mesh.tensor` or `mesh.sequence` goes across both.
+    """
+    places = of_rows(mesh, count).devices_indices_map((count,))
+    return sorted({row for d in devices or mesh.local_devices for row in range(count)[places[d][0]]})
+
+
+def of_rows(mesh: Mesh, count: int) -> NamedSharding:
+    """So many rows divided over the devices, or on every one of them where they do not divide."""
     return batch_sharding(mesh) if count % shards(mesh) == 0 else replicated(mesh)
 
 

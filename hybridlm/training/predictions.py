@@ -23,6 +23,7 @@ from hybridlm.objectives.text import Text
 from hybridlm.scoring import orders
 from hybridlm.scoring.chunks import Split, sweep
 from hybridlm.scoring.nll import token_nll
+from hybridlm.scoring.own_loss import token_loss
 from hybridlm.scoring.token_scores import token_scores
 from hybridlm.training import task as tasks
 from hybridlm.training.task import Task
@@ -75,7 +76,7 @@ class Network:
     def weighted_nll(self, inputs: LossInputs) -> Float[Array, "B T"]:
         """What every target costs, in nats times its weight in the score."""
         if inputs.loss is not None:
-            return inputs.score_weight_BT * tasks.token_loss(self.hidden(inputs), self.head, inputs, chunk=CHUNK)
+            return inputs.score_weight_BT * token_loss(self.hidden(inputs), self.head, inputs, chunk=CHUNK)
         needed_BT = inputs.score_weight_BT != 0
         nll_BT = token_nll(self.hidden(inputs), self.head, inputs.targets_BT, needed_BT, chunk=CHUNK, **self.spread)
         return inputs.score_weight_BT * nll_BT

@@ -18,13 +18,14 @@ from jax.sharding import Mesh
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
-from hybridlm.config.storage import to_dict
+from hybridlm.config.storage import from_dict, to_dict
 from hybridlm.data import balance, mixing
 from hybridlm.data.prepare import prepare
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
 from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
+from hybridlm.objectives import single
 from hybridlm.sharding import mesh as meshes
 from hybridlm.training import environment, filtered, inheritance, optimizers, placement, workdir
 from hybridlm.training import state as states
@@ -79,17 +80,10 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
     """
     mesh = meshes.make(experiment.mesh)
     meshes.check(mesh, experiment.model, steps.rows_per_pass(experiment), experiment.data.row_length)
-    batch_rows, ways = experiment.training.batch_rows, placement.shards(mesh)
-    require(
-        ways % jax.process_count() == 0,
-        f"replica x data x fsdp = {ways} must be a multiple of the {jax.process_count()} processes, since each reads "
-        "rows of its own; keep mesh.tensor x mesh.sequence within the devices of one process.",
-    )
-    require(
-        jax.process_count() == 1 or batch_rows % ways == 0,
-        f"training.batch_rows={batch_rows} must be a multiple of replica x data x fsdp = {ways} in a run of several "
-        "processes, since each puts rows of its own on its own devices.",
-    )
+    for objective in experiment.objectives.values():
+        single.check(objective)
+    for reading in experiment.evaluation.readings.values():
+        single.check(reading.objective, is_scored=True)
     filtered.check(experiment)
     inheritance.check(experiment)
     prepared = _prepared(experiment, directory)
@@ -110,9 +104,9 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
         where=where,
         take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
         score=scorer(reader, experiment.evaluation, experiment.mask, mesh),
-        place=placement.placer(mesh),
-        spread=placement.spreader(mesh),
-        stream=_stream(experiment, prepared),
+        place=placement.placer(mesh, experiment.training.batch_rows),
+        spread=placement.placer(mesh),
+        stream=_stream(experiment, prepared, mesh),
         text=text,
         held_out=held_out,
         vocabulary=prepared.vocabulary,
@@ -122,8 +116,11 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
 
 
 def check(session: Session) -> None:
-    """Traces a step and every reading, so that a mask or kernel that cannot be is refused before any work."""
-    train, held_out, length = session.stream.rows, session.held_out, session.held_out.row_length
+    """Traces a step and every reading, so that a mask or kernel that cannot be is refused before any work.
+
+    All is said to lie where it will, so that the first step is not traced again.
+    """
+    experiment, train, held_out = session.experiment, session.stream.rows, session.held_out
     names = set(session.experiment.evaluation.readings) & {
         *PLACES,
         UNIGRAM,
@@ -135,21 +132,21 @@ def check(session: Session) -> None:
     )
 
     def rows(names: Sequence[str], count: int) -> dict[str, jax.ShapeDtypeStruct]:
-        return {name: jax.ShapeDtypeStruct((count, length), np.int32) for name in names}
+        where = placement.of_rows(session.mesh, count)
+        return {name: jax.ShapeDtypeStruct((count, held_out.row_length), np.int32, sharding=where) for name in names}
 
-    experiment, new_state = session.experiment, functools.partial(_new_state, session.experiment, session.task)
-    state = jax.eval_shape(
-        functools.partial(new_state, optimizers.make(experiment.optimizer, experiment.training.steps))
-    )
+    optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
+    state = jax.eval_shape(functools.partial(_new_state, experiment, session.task, optimizer))
+    state = placement.abstract(state, session.where)
+    tables = placement.everywhere(session.task.tables, session.mesh)
     try:
-        jax.eval_shape(session.take_step, state, rows(train.names, experiment.training.batch_rows), session.task.tables)
-        batch = rows(held_out.names, experiment.evaluation.batch_rows)
-        jax.eval_shape(session.score, state.params, batch, 0)
+        jax.eval_shape(session.take_step, state, rows(train.names, experiment.training.batch_rows), tables)
+        jax.eval_shape(session.score, state.params, rows(held_out.names, experiment.evaluation.batch_rows), 0)
     except ValueError as error:
         raise ConfigError(f"this config cannot be run: {error}") from error
 
 
-def _stream(experiment: Experiment, prepared: Prepared) -> TrainStream:
+def _stream(experiment: Experiment, prepared: Prepared, mesh: Mesh) -> TrainStream:
     """The training batches; raises ConfigError if a source would run dry: be read more often than it may be."""
     steps, sources = experiment.training.steps, prepared.manifest.sources
     rows, mixed = prepared.rows("train"), mixing.in_rows(experiment.data, sources)
@@ -159,8 +156,7 @@ def _stream(experiment: Experiment, prepared: Prepared) -> TrainStream:
         batch_rows=experiment.training.batch_rows,
         mixing=mixed,
         rarity_N=balance.rarity(rows, prepared.counts_V) if any(mix.rare_power for mix in mixed) else None,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        own_rows=placement.own_rows(mesh, experiment.training.batch_rows),
     )
     read = stream.epochs(steps)
     for source, then in zip(experiment.data.named_sources, sources, strict=True):
@@ -210,7 +206,9 @@ def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
         fresh = jax.jit(new_state, out_shardings=session.where)()
         return inheritance.inherit(experiment, fresh, session.vocabulary.tokenizer.sha256)
     stored = session.checkpoints.read_metadata(step)
-    check_fingerprints(stored["fingerprints"], session.metadata["fingerprints"], step=step)
+    # of the config as it is read now, where what could not be set then has its default
+    then = stored["fingerprints"] | {"mask": _masks(from_dict(Experiment, stored["config"]))}
+    check_fingerprints(then, session.metadata["fingerprints"], step=step)
     check_mixing(stored["config"]["data"], session.metadata["config"]["data"], step=step)
     target = placement.abstract(jax.eval_shape(new_state), session.where)
     logging.info("resuming from checkpoint %d", step)
@@ -218,14 +216,17 @@ def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
 
 
 def _metadata(experiment: Experiment, prepared) -> dict[str, Any]:
-    config = to_dict(experiment)
-    masks = {"objectives": config["objectives"], "mask": config["mask"]}
     return {
-        "config": config,
+        "config": to_dict(experiment),
         "fingerprints": {
             "tokenizer": prepared.vocabulary.tokenizer.sha256,
             "data": prepared.manifest.fingerprint,
-            "mask": json.dumps(masks, sort_keys=True),
+            "mask": _masks(experiment),
             "dtype": experiment.model.dtype,
         },
     }
+
+
+def _masks(experiment: Experiment) -> str:
+    """All that decides who may attend to whom, and what is predicted from it."""
+    return json.dumps({name: to_dict(experiment)[name] for name in ("objectives", "mask")}, sort_keys=True)

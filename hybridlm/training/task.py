@@ -19,7 +19,6 @@ from hybridlm.facts.head import Head
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.models import decoder
 from hybridlm.objectives.text import Ids
-from hybridlm.scoring.reductions import vocabulary_reductions
 from hybridlm.scoring.unigram import log_unigram, unigram_nll
 
 COUNTED = ("frequency_mass", "frequency_rank")
@@ -122,13 +121,6 @@ def hidden(
 def head(task: Task, params: Any) -> Head:
     """The map from hidden states to logits; padding, BOS and the mask token are never predicted."""
     return decoder.head(params, task.model, task.vocab_size, task.ids.never)
-
-
-def token_loss(hidden_BTD: Float[Array, "B T D"], head: Head, inputs: LossInputs, *, chunk: int) -> Float[Array, "B T"]:
-    """The per-token loss that the inputs name in place of the NLL, differentiable, by the general path."""
-    f = getattr(inputs.loss, "f", None)
-    asked = (inputs.targets_BT, inputs.inputs_BT, f, (inputs.noise_BT,) if f else ())
-    return inputs.loss(vocabulary_reductions(hidden_BTD, head, *asked, chunk=chunk), inputs)
 
 
 def labels(tables: Tables, tokens: Int[Array, "B T"], columns: dict[str, Int[Array, "B T"]]) -> Int[Array, "M B T"]:

@@ -32,7 +32,8 @@ def check(workdir: epath.Path, experiment: Experiment) -> None:
     logins.refuse(json.dumps(to_dict(experiment)), "the config", why)
     if not (workdir / CONFIG).exists():
         return
-    stored, wanted = json.loads((workdir / CONFIG).read_text()), _plain(experiment)
+    # read as a config, so that what a later version asks for has its default there
+    stored, wanted = _plain(read_config(workdir)), _plain(experiment)
     stored["data"]["mixing"] = wanted["data"]["mixing"]
     stored |= {name: wanted[name] for name in _MAY_CHANGE}
     changes = list(_differences(stored, wanted))

@@ -195,7 +195,8 @@ class _Wandb:
         import wandb  # an extra, and slow to import
 
         name = hashlib.sha256(str(workdir).encode()).hexdigest()[:16]
-        self._run = wandb.init(project=project, id=name, name=workdir.name, dir=str(workdir), resume="allow")
+        local = str(workdir) if is_local(workdir) else tempfile.mkdtemp()
+        self._run = wandb.init(project=project, id=name, name=workdir.name, dir=local, resume="allow")
 
     def write(self, step, scalars):
         self._run.log(dict(scalars), step=step)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def writer(opened: Opened, config: SamplingConfig) -> tuple[Writer, Networks]:
     """The combination of a config as a writer, and the networks that it writes with."""
     combination, own = config.combination, opened.experiment
+    samplers.check_read(config, ())
     require(
         not fitted.is_open(combination),
         f"combination {str(combination)!r} has numbers that are fitted on held-out text first; `hybridlm evaluate "

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from etils import epath
 
 from hybridlm.cli import main as cli
 from hybridlm.config.errors import ConfigError
@@ -130,6 +131,17 @@ def test_what_goes_wrong_becomes_a_sentence_and_a_code(capsys, monkeypatch, erro
 
     monkeypatch.setattr(importlib.import_module("hybridlm.cli.train"), "run", fails)
     assert run(capsys, "train") == (code, "", f"hybridlm: {error}\n")
+
+
+def test_a_store_that_nothing_installed_can_reach_is_named_with_its_package(capsys, monkeypatch):
+    def fails(words):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "s3fs", None)
+            return epath.Path("s3://bucket/text").exists()
+
+    monkeypatch.setattr(importlib.import_module("hybridlm.cli.train"), "run", fails)
+    code, said, wrong = run(capsys, "train")
+    assert (code, said, wrong) == (ExitCode.CONFIG, "", "hybridlm: Install s3fs to access S3: `pip install s3fs`\n")
 
 
 def test_a_crash_keeps_its_traceback(monkeypatch):

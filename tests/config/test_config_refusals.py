@@ -322,7 +322,8 @@ EXPERIMENT = [
     ),
     (
         {"training": TrainingConfig(steps=20)},
-        "optimizer.warmup=50 is longer than training.steps=20.",
+        "optimizer.warmup=50 is longer than training.steps=20; a run this short may warm up in a tenth of it: "
+        "optimizer.warmup=2.",
     ),
     (
         {"objectives": {"ar": autoregressive(across_documents=True), "mlm": masked_lm()}},

@@ -72,7 +72,7 @@ def test_the_stream_turns_to_rare_rows_and_back_and_stays_a_function_of_seed_and
     assert np.corrcoef(read_N, repeats(rarity_N, 3.0, 4.0))[0, 1] > 0.95
     assert rarity_N[rare].mean() > rarity_N.mean() + 0.2 * rarity_N.std()
 
-    again = TrainStream(rows, mixing=phases, process_index=1, process_count=2, **options)
+    again = TrainStream(rows, mixing=phases, own_rows=(2, 3), **options)
     assert again.indices(7) == stream.indices(7)[2:]
     assert stream.indices(len(rows) + 5) == plain.indices(len(rows) + 5), "without a power rows are read as ever"
 

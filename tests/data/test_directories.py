@@ -139,6 +139,8 @@ def test_a_file_in_a_bucket_is_copied_once(tmp_path, monkeypatch):
     sha256 = hashlib.sha256(b"content").hexdigest()
     with pytest.raises(OSError, match="remote did not arrive as it was written: its SHA-256 is not the one recorded"):
         directories.local_copy(remote, "0" * 64)
+    with pytest.raises(FileNotFoundError):
+        directories.local_copy(remote.with_name("another"), sha256)
     first = directories.local_copy(remote, sha256)
     assert first.read_text() == "content" and list(first.parent.iterdir()) == [first]
     remote.unlink()

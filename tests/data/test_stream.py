@@ -61,16 +61,13 @@ def test_a_batch_depends_on_seed_and_step_alone(rows, prepared):
     assert not same(TrainStream(rows, seed=6, batch_rows=BATCH).batch(0), seen[0])
 
 
-@pytest.mark.parametrize("count", [2, 3, 12])
-def test_any_number_of_processes_reads_the_same_global_batch(rows, count):
+@pytest.mark.parametrize("own", [(0, 1, 2), (11,), (0, 4, 8), tuple(range(BATCH))], ids=str)
+def test_any_process_reads_its_rows_of_the_same_global_batch(rows, own):
     whole = TrainStream(rows, seed=5, batch_rows=BATCH)
-    parts = [
-        TrainStream(rows, seed=5, batch_rows=BATCH, process_index=index, process_count=count) for index in range(count)
-    ]
+    part = TrainStream(rows, seed=5, batch_rows=BATCH, own_rows=own)
     for step in (0, 7, 1000):
-        batches = [part.batch(step) for part in parts]
-        joined = {name: np.concatenate([batch[name] for batch in batches]) for name in rows.names}
-        assert same(joined, whole.batch(step))
+        assert same(part.batch(step), {name: column[list(own)] for name, column in whole.batch(step).items()})
+        assert part.global_indices(step) == whole.indices(step)
 
 
 def test_every_epoch_reads_every_row_once_in_an_order_of_its_own(rows):
@@ -107,7 +104,7 @@ def test_sources_mix_in_exact_shares_and_each_reads_all_its_rows_before_any_twic
 def test_mixing_is_the_same_on_any_number_of_processes_and_from_any_step(two_sources):
     rows = two_sources.rows("train")
     whole = order(mixed(rows), range(46, 54))
-    parts = [mixed(rows, process_index=index, process_count=3) for index in range(3)]
+    parts = [mixed(rows, own_rows=range(first, first + 4)) for first in (0, 4, 8)]
     assert whole == [index for step in range(46, 54) for part in parts for index in part.indices(step)]
 
 
@@ -156,11 +153,6 @@ def test_a_damaged_record_reaches_the_reader_of_its_step(rows, monkeypatch):
     assert same(next(batches), stream.batch(0)) and same(next(batches), stream.batch(1))
     with pytest.raises(shards.DamagedData, match="record 1 cannot be read"):
         next(batches)
-
-
-def test_a_batch_must_divide_over_the_processes(rows):
-    with pytest.raises(ConfigError, match=r"training.batch_rows=10 must be a multiple of the number of processes, 4"):
-        TrainStream(rows, seed=0, batch_rows=10, process_count=4)
 
 
 def test_rows_over_several_shards_are_numbered_through(prepared, config, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import time
 from etils import epath
 
 from hybridlm.training import digests
-from tests.end_to_end.command import Command
+from tests.end_to_end.command import WHOLE, Command
 from tests.faults import small
 
 TIMES = 3
@@ -41,7 +41,7 @@ def stops_and_starts(place: pathlib.Path) -> tuple[list[float], list[float], lis
     to_saved, to_step, processor = [], [], []
     for number in range(TIMES + 1):
         begun, before = time.time(), _last_step(directory)
-        process = command.start(directory)
+        process = command.start(directory, WHOLE)
         while _last_step(directory) <= before:
             time.sleep(0.02)
         if number:  # the first start compiles

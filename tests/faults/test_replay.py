@@ -11,6 +11,7 @@ from hybridlm.config.errors import ConfigError
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.storage import override
 from hybridlm.training import run, workdir
+from hybridlm.training.recording import Diverged
 from hybridlm.training.replay import Replayed, replay
 from hybridlm.training.session import open_session
 from tests.faults import small
@@ -25,12 +26,16 @@ CACHES = []
 def recorded(text, prepared, tmp_path_factory):
     """A run that finds some of its own steps odd, being told to look closely."""
     directory = epath.Path(tmp_path_factory.mktemp("recorded"))
-    changes = CHANGES | {"data.sources": [str(text)], "data.prepared": str(prepared.directory)}
     with devices(1), pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "_report", lambda *_: None)
         patch.setattr(run.jax.config, "update", lambda *told: CACHES.append(told))
-        assert run.train(override(small.get_config(), changes), directory) == ExitCode.DONE
+        assert run.train(config(text, prepared, CHANGES), directory) == ExitCode.DONE
     return directory
+
+
+def config(text, prepared, changes):
+    there = {"data.sources": [str(text)], "data.prepared": str(prepared.directory)}
+    return override(small.get_config(), changes | there)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +63,17 @@ def test_an_odd_step_is_taken_again_bit_for_bit(recorded, capsys):
     assert f"step {first['step']}, from the checkpoint of step {first['checkpoint']}" in said
     assert f"recorded {first['loss']}" in said and f"replayed {first['loss']}" in said
     assert said.startswith("8 rows of text:\n") and said.endswith("the bits agree\n")
+
+
+def test_a_step_that_was_not_finite_is_taken_again_too(text, prepared, tmp_path, capsys):
+    changes = {"optimizer.learning_rate": 1e30, "training.patience": 2, "checkpoint.every": 1}
+    with pytest.raises(Diverged, match="loss or gradient was not finite"):
+        run.train(config(text, prepared, changes), tmp_path)
+    (first,) = odd(tmp_path)
+    assert (first["odd"], first["checkpoint"]) == ("loss is nan", first["step"] - 1)
+    assert main(["replay", f"--workdir={tmp_path}", f"--step={first['step']}"]) == ExitCode.DONE
+    said = capsys.readouterr().out
+    assert "recorded nan" in said and "replayed nan" in said and said.endswith("the bits agree\n")
 
 
 def test_any_step_of_the_metrics_is_too_and_nothing_is_changed(recorded):

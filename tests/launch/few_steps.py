@@ -1,9 +1,9 @@
 """Three steps of the tiny config, token by token, or a reading of held-out rows; prints what all hosts must agree on.
 
-    bash run_tpu.sh local 2 tests.launch.few_steps take DIRECTORY
-    bash run_tpu.sh local 2 tests.launch.few_steps read DIRECTORY
+    bash run_tpu.sh local 2 tests.launch.few_steps take DIRECTORY [NAME=VALUE ...]
+    bash run_tpu.sh local 2 tests.launch.few_steps read DIRECTORY [NAME=VALUE ...]
 
-DIRECTORY holds `text` and `rows` of the tiny config.
+DIRECTORY holds `text` and `rows` of the tiny config; values are of the config, by dotted name.
 """
 
 import dataclasses
@@ -25,10 +25,11 @@ from tests.end_to_end import tiny
 STEPS = 3
 
 
-def opened(directory: pathlib.Path) -> Session:
+def opened(directory: pathlib.Path, changes: dict[str, str]) -> Session:
     """A run on the mesh of all hosts, without its files."""
     distributed.start()
-    run = tiny.experiment(directory / "text", directory / "rows", **{"model.layers": 1, "training.batch_rows": 8})
+    changes = {"model.layers": 1, "training.batch_rows": 8} | changes
+    run = tiny.experiment(directory / "text", directory / "rows", **changes)
     run = dataclasses.replace(
         run,
         objectives={"ar": autoregressive()},
@@ -57,5 +58,6 @@ def read(session: Session) -> dict:
 
 
 if __name__ == "__main__":
-    session = opened(pathlib.Path(sys.argv[2]))
-    print(json.dumps({"hosts": jax.process_count()} | {"take": take, "read": read}[sys.argv[1]](session)))
+    what, directory, *changes = sys.argv[1:]
+    session = opened(pathlib.Path(directory), dict(change.split("=") for change in changes))
+    print(json.dumps({"hosts": jax.process_count()} | {"take": take, "read": read}[what](session)))

@@ -1,6 +1,6 @@
 """Hosts of one run compute what one host does: the same losses, the same rows of text, the same reading to the byte.
 
-`python -m pytest -n0 -m slow tests/launch` adds four hosts and the reading.
+`python -m pytest -n0 -m slow tests/launch` adds four hosts, other meshes and the reading.
 """
 
 import json
@@ -31,8 +31,8 @@ def place(tmp_path_factory):
     return directory
 
 
-def said(what: str, place: pathlib.Path, hosts: int, devices: int) -> dict:
-    """What so many hosts with so many devices in all say."""
+def said(what: str, place: pathlib.Path, hosts: int, devices: int, *changes: str) -> dict:
+    """What so many hosts with so many devices in all say of a config with these changes."""
     env = {
         "HYBRIDLM_VENV": place / "venv",
         "HYBRIDLM_LOGS": place / "logs",
@@ -40,7 +40,7 @@ def said(what: str, place: pathlib.Path, hosts: int, devices: int) -> dict:
         "JAX_PLATFORMS": "cpu",
     }
     env |= {"JAX_NUM_CPU_DEVICES": devices // hosts}
-    words = ["bash", "run_tpu.sh", "local", str(hosts), "tests.launch.few_steps", what, str(place)]
+    words = ["bash", "run_tpu.sh", "local", str(hosts), "tests.launch.few_steps", what, str(place), *changes]
     env = os.environ | {name: str(value) for name, value in env.items()}
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -52,6 +52,16 @@ def test_hosts_take_the_steps_of_one(place, hosts):
     one, many = said("take", place, 1, hosts), said("take", place, hosts, hosts)
     assert (one["hosts"], many["hosts"]) == (1, hosts)
     assert many["rows"] == [rows[: len(rows) // hosts] for rows in one["rows"]], "the first host reads the first rows"
+    assert many["losses"] == pytest.approx(one["losses"], rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", ["tensor", "sequence"])
+@pytest.mark.parametrize("devices", [2, 4], ids=["across hosts", "within each host"])
+def test_hosts_that_share_rows_and_hosts_that_do_not_take_the_steps_of_one(place, axis, devices):
+    change = f"mesh.{axis}=2"
+    one, many = said("take", place, 1, devices, change), said("take", place, 2, devices, change)
+    assert many["rows"] == [rows[: len(rows) // (devices // 2)] for rows in one["rows"]]
     assert many["losses"] == pytest.approx(one["losses"], rel=1e-6)
 
 

@@ -53,6 +53,12 @@ def test_every_column_says_what_it_saw_and_scored(scores):
     assert "suffix: on suffix targets; sees the prefix, then earlier tokens." in text
 
 
+def test_the_check_of_sums_is_printed_where_there_is_one(scores):
+    assert "whole sequences" not in printed(scores)
+    checked = dataclasses.replace(scores, run={**scores.run, "residual": {"ar": -0.0123, "block": 0.0}})
+    assert printed(checked).rstrip().endswith("by rounding: ar -0.012, block 0.")
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_gets_more_tables_and_loses_nothing(scores, width):
     text = printed(scores, width)

@@ -51,6 +51,33 @@ def make(sampler, *objectives, **values):
             "block_size=8 is not that of training, 16: the network has only seen noise in blocks of that size. Leave "
             "it out.",
         ),
+        (
+            "autoregressive",
+            [autoregressive()],
+            {"steps": 3, "order": "margin"},
+            "steps=3, order='margin' says nothing to sampler 'autoregressive', which has no such choice; leave it out, "
+            "or take one of masked_diffusion, block_diffusion.",
+        ),
+        (
+            "masked_diffusion",
+            [masked_diffusion()],
+            {"block_size": 4},
+            "block_size=4 says nothing to sampler 'masked_diffusion', which reads steps, order, threshold, bound, "
+            "remask; leave it out, or take one of speculative, block_diffusion.",
+        ),
+        ("block_diffusion", [block_diffusion(4)], {"order": "surest"}, "order='surest' is not one of random, left_to"),
+        (
+            "block_diffusion",
+            [block_diffusion(4)],
+            {"remask": 0.3},
+            "remask=0.3 masks again as time runs backwards, so it goes with order='time'; order is 'random'.",
+        ),
+        (
+            "masked_diffusion",
+            [masked_diffusion()],
+            {"order": "time", "threshold": 0.9},
+            "threshold=0.9 and bound=0.0 go with order='confidence' and order='entropy'; by time, chance decides",
+        ),
     ],
 )
 def test_refusals(sampler, objectives, values, message):

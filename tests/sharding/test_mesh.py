@@ -51,6 +51,16 @@ def test_the_error_lists_valid_meshes_nearest_first():
     )
 
 
+def test_one_device_is_told_how_to_become_more():
+    with pytest.raises(ConfigError) as error:
+        mesh.resolved(of(1, 2, 1, 2, 1), 1)
+    assert str(error.value) == (
+        "mesh sizes replica=1, data=2, fsdp=1, tensor=2, sequence=1 do not multiply to the 1 devices of this run; "
+        "valid (replica, data, fsdp, tensor, sequence) near it are [(1, 1, 1, 1, 1)]. JAX_NUM_CPU_DEVICES=4 makes 4 of "
+        "a CPU, and `bash run_tpu.sh local 4 ...` joins processes."
+    )
+
+
 def test_every_shape_of_a_number_of_devices_is_listed_once():
     shapes = list(mesh.shapes(12, axes=3))
     assert len(set(shapes)) == len(shapes) == 18, "12 = 2 x 2 x 3: six ways to place the twos, three to place the three"

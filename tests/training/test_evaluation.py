@@ -281,7 +281,7 @@ def spread(network, sensitive, rows):
         score = readings.scorer(task, config, mesh=mesh)
         here = jax.device_put(params, shardings(params, mesh))
         batches = [{name: column[:4] for name, column in rows.items()}]
-        found = evaluation.evaluate(task, config, score, here, batches, place=placement.spreader(mesh))
+        found = evaluation.evaluate(task, config, score, here, batches, place=placement.placer(mesh))
         return dataclasses.asdict(totals(found, "ar"))
 
     return read

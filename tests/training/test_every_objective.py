@@ -7,7 +7,7 @@ from tests.golden import every_objective as golden
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("name", golden.OBJECTIVES)
+@pytest.mark.parametrize("name", golden.NAMES)
 def test_an_objective_ends_where_it_ended_before(name, tmp_path):
     expected = {loss: value for (of, loss), value in golden.record().items() if of == name}
     assert golden.ends(name, tmp_path) == pytest.approx(expected, rel=0.02), (

@@ -1,5 +1,8 @@
 """A trained mixture continues a prompt by every sampler it was trained for."""
 
+import json
+import re
+
 import pytest
 
 from hybridlm.config.errors import ConfigError
@@ -40,6 +43,22 @@ def test_a_picture_is_made_of_the_steps_alone(opened):
     assert int(trace.count) == 5
     with pytest.raises(ConfigError, match="sampler 'autoregressive' writes no token twice, so there are no steps"):
         write(opened, "autoregressive", record=True)
+
+
+def test_the_picture_is_a_page_of_every_token_and_its_confidence(trained, tmp_path, capsys):
+    page = tmp_path / "picture.html"
+    config = SamplingConfig(sampler="masked_diffusion", tokens=8, choice=GREEDY, steps=4)
+    generation.generate(trained, PROMPTS, config, picture=str(page), overrides={})
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
+    found = json.loads(data)
+    assert found["steps"] == 4
+    for prompt, tokens in zip(PROMPTS, found["texts"], strict=True):
+        written = [token["history"] for token in tokens if not token["given"]]
+        assert "".join(token["history"][0][1] for token in tokens if token["given"]) == prompt
+        assert len(written) == 8
+        for (first, nothing, unsure), (step, _, confidence) in written:
+            assert (first, nothing, unsure) == (0, None, 0) and 1 <= step <= 4 and 0 < confidence <= 1
+    assert capsys.readouterr().out.count("--------") == 2
 
 
 def test_a_sampler_the_mixture_has_not_learned_is_refused(opened):

@@ -2,14 +2,14 @@
 
 import subprocess
 import sys
-import time
 
 HANGS = """
 import threading, time
 from hybridlm.training.hangs import watched
 
 def reads_for_ever():
-    time.sleep(60)
+    while True:
+        time.sleep(60)
 
 threading.Thread(target=reads_for_ever, daemon=True).start()
 with watched(0.5) as alive:
@@ -33,12 +33,10 @@ for seconds in (0.2, 0):
 
 
 def test_a_hanging_process_prints_its_stacks_and_ends():
-    begun = time.monotonic()
     ended = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "still there\n")
     assert ended.stderr.startswith("Timeout (0:00:00.500000)!\n")
     assert ended.stderr.count("in reads_for_ever") == 2, "of every thread"
-    assert time.monotonic() - begun < 50
 
 
 def test_a_block_that_ends_leaves_no_clock_behind():

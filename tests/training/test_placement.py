@@ -37,3 +37,38 @@ def test_rows_are_divided_and_rows_that_do_not_divide_go_everywhere(mesh):
     odd = place({"tokens": rows[:3]})["tokens"]
     assert odd.is_fully_replicated
     np.testing.assert_array_equal(odd, rows[:3])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "host", "own"),
+    [
+        ({"data": 8}, (0, 1, 2, 3), [0, 1, 2, 3, 4, 5, 6, 7]),
+        ({"data": 8}, (0, 1, 4, 5), [0, 1, 2, 3, 8, 9, 10, 11]),  # a square of chips, of a mesh laid along rows of them
+        ({"data": 2, "tensor": 4}, (4, 5, 6, 7), [8, 9, 10, 11, 12, 13, 14, 15]),
+        ({"data": 2, "tensor": 4}, (0, 1), [0, 1, 2, 3, 4, 5, 6, 7]),  # half of the chips that share these rows
+        ({"data": 1, "sequence": 8}, (3,), list(range(16))),
+    ],
+    ids=str,
+)
+def test_a_process_reads_what_lies_on_its_devices(sizes, host, own):
+    assert placement.own_rows(make(MeshConfig(**sizes)), 16, [jax.devices()[n] for n in host]) == own
+
+
+def test_rows_reach_their_places_from_a_process_that_holds_some(mesh, monkeypatch):
+    """As if the devices of the others were there but their rows were not."""
+    rows = np.arange(16, dtype=np.int32)[:, None]
+    own = placement.own_rows(mesh, 16, jax.devices()[2:4] + jax.devices()[6:])
+    assert own == [4, 5, 6, 7, 12, 13, 14, 15]
+    shards = {}
+
+    def build(shape, where, part):
+        for device, index in where.devices_indices_map(shape).items():
+            if range(16)[index[0]].start in own:
+                shards[device.id] = part(index)[:, 0].tolist()
+        return jax.numpy.zeros(shape)
+
+    monkeypatch.setattr(placement, "own_rows", lambda *_: own)
+    monkeypatch.setattr(jax, "make_array_from_callback", build)
+    placement.placer(mesh, 16)({"tokens": rows[own]})
+    second, last = [4, 5, 6, 7], [12, 13, 14, 15]
+    assert shards == {2: second, 3: second, 6: last, 7: last}

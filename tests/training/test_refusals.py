@@ -11,10 +11,11 @@ from etils import epath
 from hybridlm import masks
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import Reading
-from hybridlm.config.objective import Objective, autoregressive
+from hybridlm.config.objective import Objective, autoregressive, masked_diffusion, uniform_diffusion
 from hybridlm.objectives import single
 from hybridlm.training import optimizers, run, session, workdir
 from hybridlm.training import step as steps
+from tests.end_to_end import tiny
 from tests.training.conftest import devices
 
 
@@ -42,6 +43,27 @@ def test_a_mask_that_cannot_be_is_refused_and_the_directory_stays_free(experimen
         run.train(bad, tmp_path / "run")
     assert not (tmp_path / "run" / workdir.CONFIG).exists()
     assert not (tmp_path / "run" / workdir.VOCABULARY).exists()
+
+
+SCHEDULES = "tests.diffusion.test_schedules"
+
+
+@pytest.mark.parametrize(
+    ("objective", "read", "why"),
+    [
+        (masked_diffusion(f"{SCHEDULES}:falls"), False, "must never fall, since noise only grows with time"),
+        (uniform_diffusion(f"{SCHEDULES}:stops_short"), True, "so the value would lack the"),
+        (autoregressive(builder="no_such:thing"), False, "objective.builder='no_such:thing' could not be imported"),
+    ],
+)
+def test_what_an_objective_imports_is_looked_at_before_any_text_is_read(tmp_path, objective, read, why):
+    readings = {"read": Reading(objective=objective if read else autoregressive())}
+    base = tiny.experiment(tmp_path / "no text")
+    bad = dataclasses.replace(
+        base, objectives={"main": objective}, evaluation=dataclasses.replace(base.evaluation, readings=readings)
+    )
+    with devices(1), pytest.raises(ConfigError, match=why):
+        run.train(bad, tmp_path / "run")
 
 
 def test_a_mask_that_cannot_be_stored_is_refused(experiment, tmp_path):

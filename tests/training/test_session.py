@@ -10,7 +10,8 @@ from etils import epath
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sources import Source
 from hybridlm.config.storage import override
-from hybridlm.training.session import first_state, open_session
+from hybridlm.training import placement
+from hybridlm.training.session import check, first_state, open_session
 from tests.end_to_end import tiny
 from tests.training.conftest import devices
 
@@ -38,10 +39,34 @@ def test_what_a_checkpoint_knows_of_itself(session, prepared):
     assert session.metadata["config"]["training"]["steps"] == 20
 
 
+def test_the_first_step_is_not_traced_again_after_the_check(session):
+    traced = []
+
+    def step(state, batch, tables):
+        traced.append(state)
+        return state
+
+    session = dataclasses.replace(session, take_step=jax.jit(step))
+    check(session)
+    batch, tables = session.place(session.stream.batch(0)), placement.everywhere(session.task.tables, session.mesh)
+    session.take_step(first_state(session), batch, tables)
+    assert len(traced) == 1
+
+
 def test_weights_of_another_mask_are_refused(trained, text):
     changes = {"objectives.block.block_size": 4}
     with devices(1), pytest.raises(ConfigError, match="checkpoint 20 was made with another mask, so its weights mean"):
         first_state(open_session(tiny.experiment(text, **changes), trained))
+
+
+def test_a_checkpoint_from_before_a_value_could_be_set_has_its_default(trained, text, monkeypatch):
+    with devices(1):
+        opened = open_session(tiny.experiment(text), trained)
+    known = opened.checkpoints.read_metadata(20)
+    del known["config"]["objectives"]["ar"]["block_size"]
+    known["fingerprints"]["mask"] = "without block_size"
+    monkeypatch.setattr(opened.checkpoints, "read_metadata", lambda step: known)
+    assert int(first_state(opened).step) == 20
 
 
 def test_a_source_that_would_run_dry_is_refused(experiment, text, prepared, tmp_path):
@@ -77,26 +102,3 @@ def test_a_mesh_that_does_not_fit_is_refused_before_any_text_is_read(changes, sa
     with pytest.raises(ConfigError, match=says):
         open_session(experiment, epath.Path(tmp_path))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_several_processes_need_rows_for_every_device(monkeypatch, tmp_path):
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    experiment = override(tiny.experiment("no-such-text"), {"training.batch_rows": 12})
-    with pytest.raises(ConfigError) as refused:
-        open_session(experiment, epath.Path(tmp_path))
-    assert str(refused.value) == (
-        "training.batch_rows=12 must be a multiple of replica x data x fsdp = 8 in a run of several processes, since "
-        "each puts rows of its own on its own devices."
-    )
-
-
-def test_processes_that_would_share_rows_are_refused(monkeypatch, tmp_path):
-    """Each would feed rows of its own to devices that must hold the same ones."""
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    experiment = override(tiny.experiment("no-such-text"), {"mesh.data": 1, "mesh.sequence": 8})
-    with pytest.raises(ConfigError) as refused:
-        open_session(experiment, epath.Path(tmp_path))
-    assert str(refused.value) == (
-        "replica x data x fsdp = 1 must be a multiple of the 2 processes, since each reads rows of its own; keep "
-        "mesh.tensor x mesh.sequence within the devices of one process."
-    )

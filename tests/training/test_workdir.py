@@ -51,6 +51,15 @@ def test_shares_of_sources_may_differ_since_their_checkpoint_decides(directory, 
     workdir.check(directory, override(run, {"data.mixing": [{"shares": {"embedded": 1.0}}]}))
 
 
+def test_a_config_from_before_a_value_could_be_set_has_its_default(directory, run):
+    stored = json.loads((directory / "config.json").read_text())
+    del stored["optimizer"]["clip"]
+    (directory / "config.json").write_text(json.dumps(stored))
+    workdir.check(directory, run)
+    with pytest.raises(ConfigError, match="config.optimizer.clip: the run has 1.0, this command 2.0"):
+        workdir.check(directory, override(run, {"optimizer.clip": 2.0}))
+
+
 def test_what_changes_no_number_may_differ(directory, run):
     workdir.check(directory, override(run, {"operation.hang_seconds": 9.0, "checkpoint.keep": 7}))
 

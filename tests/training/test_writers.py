@@ -10,6 +10,7 @@ import sys
 import types
 
 import pytest
+from etils import epath
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from hybridlm.config.errors import ConfigError
@@ -135,6 +136,14 @@ def test_weights_and_biases_gets_everything_under_one_run_for_all_restarts(tmp_p
     assert first["project"] == "project" and first["resume"] == "allow"
     assert logged == (2, values)
     assert finish == "finish"
+
+
+@pytest.mark.parametrize(("is_local", "beside"), [(True, "runs"), (False, "elsewhere")])
+def test_weights_and_biases_keeps_its_files_on_a_disk(tmp_path, wandb, monkeypatch, is_local, beside):
+    monkeypatch.setattr(writers, "is_local", lambda _: is_local)
+    monkeypatch.setattr(writers.tempfile, "mkdtemp", lambda: str(tmp_path / "elsewhere"))
+    writers._Wandb(epath.Path(tmp_path / "runs"), "project")
+    assert wandb.told[0]["dir"] == str(tmp_path / beside)
 
 
 def test_weights_and_biases_may_be_out_of_reach(tmp_path, wandb, caplog):

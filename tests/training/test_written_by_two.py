@@ -114,6 +114,11 @@ def test_a_run_with_another_tokenizer_is_refused(opened, earlier, monkeypatch):
         vocabulary.write_text(content)
 
 
+def test_what_a_combination_does_not_read_is_refused(opened):
+    with pytest.raises(ConfigError, match="steps=3 says nothing to sampler 'combined', which has no such choice"):
+        write(opened, average(), steps=3)
+
+
 def test_a_combination_and_its_sampler_go_together():
     with pytest.raises(ConfigError, match="a combination is what the sampler 'combined' writes with, so name both"):
         SamplingConfig(combination=average())
