@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 
-COLLECTIVE = re.compile(r"nccl|all-?gather|all-?reduce|reduce-?scatter|collective", re.IGNORECASE)
+COLLECTIVE = re.compile(r"nccl|all[-_]?gather|all[-_]?reduce|reduce[-_]?scatter|collective|memcpyp2p", re.IGNORECASE)
 """What kernels that talk to other GPUs are called."""
 
 Span = tuple[float, float]
@@ -19,10 +19,11 @@ Span = tuple[float, float]
 
 
 class Overlap(NamedTuple):
-    """Seconds per GPU that collectives ran: behind other kernels, and alone."""
+    """Seconds per GPU that collectives ran, behind other kernels and alone, and that other kernels ran."""
 
     hidden: float
     exposed: float
+    work: float
 
 
 def of_profile(directory: str) -> Overlap | None:
@@ -41,7 +42,7 @@ def of_kernels(kernels: Iterable[tuple[str, Span]]) -> Overlap:
         kinds[bool(COLLECTIVE.search(name))].append(span)
     collective, work = joined(kinds[True]), joined(kinds[False])
     exposed = seconds(joined([*collective, *work])) - seconds(work)
-    return Overlap(hidden=seconds(collective) - exposed, exposed=exposed)
+    return Overlap(hidden=seconds(collective) - exposed, exposed=exposed, work=seconds(work))
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
