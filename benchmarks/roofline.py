@@ -61,11 +61,13 @@ def least(experiment: Experiment, vocab_size: int, peak: float) -> dict[str, flo
     rows, parameters = model.padded_vocab(vocab_size), size.count(decoder.shapes(model, vocab_size))
     layers = parameters - rows * model.width * (1 if model.tied_head else 2)
     visible = experiment.data.row_length / 2
+    # gradients are read; parameters and both moments are read and written
+    moved = 28 if experiment.optimizer.first_moment == "float32" else 24
     return {
         ATTENTION: 12 * model.layers * model.heads * model.key_width * visible * tokens / peak,
         PRODUCTS: 6 * layers * tokens / peak,
         HEAD: 6 * rows * model.width * tokens / peak,
-        OPTIMIZER: 28 * parameters / MEMORY,
+        OPTIMIZER: moved * parameters / MEMORY,
     }
 
 
@@ -100,7 +102,7 @@ def main() -> None:
     parser.add_argument("--preset", default="125M")
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--length", type=int, default=1024)
-    parser.add_argument("--chunk", type=int, default=32_768, help="tokens whose logits exist at once")
+    parser.add_argument("--chunk", type=int, default=8192, help="tokens the head takes at once")
     parser.add_argument("--only", default="ar", help="which of the objectives of benchmarks.train_step")
     flags = parser.parse_args()
     found = experiments(flags.preset, flags.rows, flags.length)

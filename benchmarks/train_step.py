@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=2, help="of every row")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--burst", type=int, default=10)
-    parser.add_argument("--chunk", type=int, default=32_768, help="tokens whose logits exist at once")
+    parser.add_argument("--chunk", type=int, default=8192, help="tokens the head takes at once")
     parser.add_argument("--only", default="", help="time one of the experiments alone")
     parser.add_argument("--backend", default="auto", help="of attention: auto, cudnn, mosaic or dense")
     flags = parser.parse_args()

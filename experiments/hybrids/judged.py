@@ -6,7 +6,7 @@ import numpy as np
 from etils import epath
 
 from experiments.hybrids import judging
-from experiments.hybrids.claims import AR, CLAIMS, NOTHING, SEEDS, SHARED, TRAINING, Claim
+from experiments.hybrids.claims import AR, CLAIMS, COMBINED, NOTHING, SEEDS, SHARED, TRAINING, Claim
 from experiments.hybrids.judging import Judge
 from hybridlm.config.errors import require
 from hybridlm.reports import token_reader
@@ -24,11 +24,17 @@ LEFT_OUT = Claim(
 
 
 def claims_table(root: epath.Path, margin: float) -> str:
-    """Markdown: every claim with its interval, its placebos and the verdict."""
-    judge = judge_of(root, wanted(CLAIMS), margin)
-    found = {claim: judge.judge(claim) for claim in CLAIMS}
-    outside = judge_of(root, ("shared/left_out@ar", "ar/left_out@ar"), margin)
-    return judging.table(found | {LEFT_OUT: judging.left_out(judge, outside, margin)})
+    """Markdown: every claim with its interval, its placebos and the verdict; and those whose runs are not scored."""
+    there = [claim for claim in (*CLAIMS, LEFT_OUT) if all(file.exists() for file in files_of(root, claim.readings))]
+    inside = [claim for claim in there if claim is not LEFT_OUT]
+    judge = judge_of(root, wanted(inside), margin)
+    found = {claim: judge.judge(claim) for claim in inside}
+    if LEFT_OUT in there:
+        found[LEFT_OUT] = judging.left_out(judge, judge_of(root, LEFT_OUT.readings, margin), margin)
+    missing = [f"- {claim.says}" for claim in (*CLAIMS, LEFT_OUT) if claim not in found]
+    return "\n".join(
+        [judging.table(found), *(["", "Not judged, as not everything is scored:", "", *missing] if missing else [])]
+    )
 
 
 def wanted(of: Iterable[Claim]) -> tuple[str, ...]:
@@ -39,23 +45,34 @@ def wanted(of: Iterable[Claim]) -> tuple[str, ...]:
     )
 
 
+def files_of(root: epath.Path, readings: Iterable[str]) -> list[epath.Path]:
+    """The token files that readings are in, each once."""
+    return list(dict.fromkeys(root / _run(reading) / "tokens.parquet" for reading in readings if reading != NOTHING))
+
+
 def judge_of(root: epath.Path, readings: Iterable[str], margin: float) -> Judge:
     """A judge over these readings; the labels are those of the first run."""
-    files: dict[str, Tokens] = {}
-    score_R = {}
-    for reading in readings:
-        if reading == NOTHING:
-            continue
-        kind, _, name = reading.partition("@")
-        run = SHARED.partition("@")[0] if kind == "share" else kind
-        if run not in files:
-            families = None if not files else ()
-            files[run] = token_reader.read(root / run / "tokens.parquet", families=families)
-            _check_same(next(iter(files.values())), files[run])
-        columns = files[run].columns
-        score_R[reading] = -columns[f"gate/{name}"] if kind == "share" else columns[f"score/{name}"]
-    first = next(iter(files.values()))
-    return Judge(first, {NOTHING: np.zeros(len(first)), **score_R}, margin)
+    readings = [reading for reading in readings if reading != NOTHING]
+    first, *others = files_of(root, readings)
+    files = {first: token_reader.read(first)} | {path: token_reader.read(path, families=()) for path in others}
+    for other in files.values():
+        _check_same(files[first], other)
+    score_R = {reading: score(files[files_of(root, [reading])[0]], reading) for reading in readings}
+    return Judge(files[first], {NOTHING: np.zeros(len(files[first])), **score_R}, margin)
+
+
+def _run(reading: str) -> str:
+    run, _, _ = reading.partition("@")
+    return COMBINED if run == "share" else run
+
+
+def score(tokens: Tokens, reading: str) -> np.ndarray:
+    """Nats of every token; of a share, the share with the sign turned, since a gap is what is saved."""
+    run, _, name = reading.partition("@")
+    if run == "share":
+        return -tokens.columns[f"gate/{name}"]
+    nats = [tokens.columns[f"score/{one}"].astype(np.float64) for one in name.split("+")]
+    return np.log(len(nats)) - np.logaddexp.reduce([-one for one in nats])
 
 
 def _check_same(first: Tokens, other: Tokens) -> None:

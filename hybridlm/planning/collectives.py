@@ -81,7 +81,10 @@ def _trips(line: str, condition: list[str]) -> int:
 
 
 def _size(shapes: str, is_start: bool) -> int:
-    """Bytes of a result; that of the start of an asynchronous operation holds its operands too, the smaller half."""
+    """Bytes of a result; that of the start of an asynchronous operation holds its operands too: before it and in
+    brackets of their own, or else the smaller half."""
+    if is_start and shapes.startswith("(("):
+        shapes, is_start = shapes.partition("), ")[2], False
     sizes = [_BYTES[kind] * math.prod(map(int, filter(None, dims.split(",")))) for kind, dims in _ARRAY.findall(shapes)]
     return max(sizes, default=0) if is_start else sum(sizes)
 

@@ -1,6 +1,7 @@
 """The step compiled for a machine that is not there, and what the compiler says of it."""
 
 import dataclasses
+import importlib.util
 from typing import Any
 
 import jax
@@ -9,6 +10,24 @@ from hybridlm.config.errors import ConfigError, require
 from hybridlm.planning.chips import Topology
 from hybridlm.planning.collectives import Collective, collectives
 from hybridlm.planning.workload import Workload
+
+_OPTIONS = {"gpu": {"xla_gpu_autotune_level": 0}}
+"""Kernels are chosen by rule where none can be timed."""
+_HOPPER = """
+gpu_device_info {
+  name: "NVIDIA H100 80GB HBM3" cuda_compute_capability { major: 9 feature_extension: ACCELERATED_FEATURES }
+  core_count: 132 clock_rate_ghz: 1.98 fpus_per_core: 128 device_memory_size: 84942979072 l2_cache_size: 52428800
+  memory_bandwidth: 3352320000000 registers_per_core_limit: 65536 registers_per_block_limit: 65536
+  threads_per_warp: 32 threads_per_core_limit: 2048 threads_per_block_limit: 1024
+  thread_dim_limit_x: 1024 thread_dim_limit_y: 1024 thread_dim_limit_z: 64
+  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+  shared_memory_per_core: 233472 shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448
+  driver_version: "13.0.0" runtime_version: "13.0.0" compile_time_toolkit_version: "13.0.0" dnn_version: "9.10.0"
+  device_interconnect_info { active_links: 18 }
+}
+platform_name: "CUDA" device_description_str: "NVIDIA H100 80GB HBM3" dnn_version_info { major: 9 minor: 10 }
+"""
+"""What XLA asks of a GPU (its message GpuTargetConfigProto as text)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +60,7 @@ def devices_of(topology: Topology) -> Any:
             require(len(found) == topology.count, f"--topology={topology}: this process has {len(found)} devices.")
             return found
         case "gpu":
-            return NoProgram("no compiler for GPUs works without one: lowered for CUDA, not compiled")
+            return _gpus(topology)
     try:
         import libtpu  # noqa: F401
     except ImportError:
@@ -57,6 +76,17 @@ def devices_of(topology: Topology) -> Any:
         raise ConfigError(f"--topology={topology} is refused by libtpu: {error}") from error
 
 
+def _gpus(topology: Topology) -> Any:
+    """GPUs as XLA's compiler for CUDA is told of them, which needs none at hand."""
+    if importlib.util.find_spec("jax_cuda13_plugin") is None:
+        return NoProgram("JAX for CUDA is not installed (pip install 'hybridlm[cuda]'): lowered for CUDA, not compiled")
+    from jax.experimental import topologies
+
+    hosts = -(-topology.count // topology.chip.neighbours)
+    shape = f"1x{hosts}x{topology.count // hosts}"
+    return topologies.get_topology_desc(platform="cuda", target_config=_HOPPER, topology=shape).devices
+
+
 def lower(workload: Workload, topology: Topology) -> Any:
     """The step lowered for the machine's platform: kernels and all, up to where a compiler takes over."""
     platform = {"gpu": "cuda"}.get(topology.chip.platform, topology.chip.platform)
@@ -66,7 +96,7 @@ def lower(workload: Workload, topology: Topology) -> Any:
 def compiled(workload: Workload, topology: Topology) -> Program | NoProgram:
     """What the compiler makes of the step, or its words where memory does not suffice."""
     try:
-        program = lower(workload, topology).compile()
+        program = lower(workload, topology).compile(_OPTIONS.get(topology.chip.platform))
     except jax.errors.JaxRuntimeError as error:
         if "Ran out of memory" not in str(error):
             raise

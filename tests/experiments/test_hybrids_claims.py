@@ -88,3 +88,35 @@ def test_the_table_has_a_line_for_every_claim():
 def test_claims_are_said_once_and_their_placebos_are_read():
     assert len({claim.says for claim in CLAIMS}) == len(CLAIMS)
     assert {EARLIER, *SEEDS[SHARED], AR} <= set(judged.wanted(CLAIMS))
+
+
+def scored(**nats):
+    columns = {f"score/{name}": np.array(one) for name, one in nats.items()}
+    return types.SimpleNamespace(columns=columns | {"gate/switch": np.array([0.25])})
+
+
+@pytest.mark.parametrize(
+    ("reading", "nats"),
+    [
+        ("shared@ar", 2.0),
+        ("shared@ar+chain", -np.log((np.exp(-2.0) + np.exp(-3.0)) / 2)),
+        ("share@switch", -0.25),
+    ],
+)
+def test_a_reading_is_a_score_an_even_mixture_of_two_or_a_share(reading, nats):
+    np.testing.assert_allclose(judged.score(scored(ar=[2.0], chain=[3.0]), reading), [nats])
+
+
+def test_claims_whose_runs_are_not_scored_are_named_and_not_judged(tmp_path, monkeypatch):
+    there = {judged.files_of(tmp_path, [reading])[0] for reading in (AR, SHARED, claims.AVERAGE)}
+    for file in there:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.setattr(judged, "judge_of", lambda *_: types.SimpleNamespace(judge=lambda claim: FOUND))
+    found, missing = judged.claims_table(tmp_path, 0.02).split("Not judged")
+    assert "averaging with diffusion helps rare tokens against the AR mode" in found
+    assert "- a learned gate helps rare tokens against plain averaging" in missing
+    assert f"- {judged.LEFT_OUT.says}" in missing
+
+
+FOUND = judging.Found(0.1, 0.0, 0.2, 100, 20, {}, "undecided")

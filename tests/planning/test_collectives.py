@@ -59,6 +59,23 @@ def test_loops_multiply_groups_divide_and_halves_of_one_operation_count_once():
     ]
 
 
+def test_the_start_of_an_asynchronous_operation_names_its_operands_before_its_results():
+    started = """\
+ENTRY %main (p: f32[2]) -> f32[2] {
+  %a = ((bf16[4,8], bf16[2]), (bf16[32,8], bf16[16])) all-gather-start(%p, %q), replica_groups=[1,8]<=[8]
+  %b = ((f32[32]{0}), f32[4]{0}) reduce-scatter-start(%p), replica_groups=[1,8]<=[8], to_apply=%add
+  %c = ((f32[8]{0}), f32[8]{0}) all-reduce-start(%p), replica_groups=[1,8]<=[8], to_apply=%add
+  %d = (bf16[4]{0}, bf16[32]{0}, u32[]) all-gather-start(%p), replica_groups=[1,8]<=[8]
+}
+"""
+    assert list(collectives(started)) == [
+        Collective("all-gather", 1, 8, (32 * 8 + 16) * 2 * 7 // 8),
+        Collective("reduce-scatter", 1, 8, 4 * 4 * 7),
+        Collective("all-reduce", 1, 8, 8 * 4 * 2 * 7 // 8),
+        Collective("all-gather", 1, 8, 32 * 2 * 7 // 8),
+    ]
+
+
 def test_a_partitioned_program_gathers_its_weights_once_per_layer():
     where = Mesh(np.array(jax.devices()[:4]), ("fsdp",))
     weights = jax.ShapeDtypeStruct((6, 32, 32), jnp.float32, sharding=NamedSharding(where, P(None, None, "fsdp")))

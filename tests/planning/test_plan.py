@@ -50,9 +50,15 @@ def test_the_page_of_a_machine_with_a_compiler(planned):
     assert text.endswith("no data sheet says what this chip can do, so no time follows")
 
 
+@pytest.fixture
+def no_cuda(monkeypatch):
+    monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("no_cuda")
 def test_without_a_compiler_the_step_is_lowered_and_the_page_says_so(experiment):
     text = page(plan.make(experiment, chips.parse("h100:4")))
-    assert "no compiler for GPUs works without one: lowered for CUDA, not compiled" in text
+    assert "CUDA is not installed (pip install 'hybridlm[cuda]'): lowered for CUDA, not compiled" in text
     assert "by the compiler" not in text
     assert re.search(
         r"fits by rule, and compilers have needed up to 1\.4 times as much: 79\.\d\d of 79\.60 GiB are left", text
@@ -85,6 +91,15 @@ def test_time_is_that_of_the_slowest_resource(planned):
     assert apart.limit == "wires"
 
 
+def test_gpus_need_not_be_there_to_be_compiled_for(experiment):
+    pytest.importorskip("jax_cuda13_plugin")
+    planned = plan.make(experiment, chips.parse("h100:4"))
+    assert planned.program.arguments == pytest.approx(planned.estimate.state, rel=0.05)
+    gathered = sum(f.count * f.received for f in planned.program.collectives if f.kind == "all-gather")
+    assert gathered == pytest.approx(planned.estimate.traffic["gathering parameters"], rel=0.3)
+
+
+@pytest.mark.usefixtures("no_cuda")
 def test_a_line_of_the_scaling_table_is_a_plan(experiment):
     topology = chips.parse("h100:8")
     alone = plan.make(experiment, topology)

@@ -53,7 +53,7 @@ def _series(axis: Axes, rows: Sequence[Row | None], number: int, of: int, name: 
     for place, row in enumerate(rows):
         if row is None or row.gap is None:
             continue
-        height = place + 0.18 * (number - (of - 1) / 2)
+        height = place + min(0.18, 0.84 / of) * (number - (of - 1) / 2)  # within the shaded box of its label
         is_few = row.clusters < FEW
         ends = None if row.low is None else [[max(row.gap - row.low, 0)], [max(row.high - row.gap, 0)]]
         axis.errorbar(
@@ -113,7 +113,7 @@ def frequency(found: Comparison) -> Figure:
         axis.set_xscale("log")
         axis.set(xlabel="frequency rank of the token", ylabel=f"nats per {found.unit} gained")
         axis.xaxis.set_major_formatter("{x:,.0f}")
-        axis.legend(loc="upper left", fontsize=8)
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(found.models), fontsize=8)
     return figure
 
 
