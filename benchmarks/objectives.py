@@ -1,7 +1,7 @@
 """What a step of every objective costs beside a step of autoregression, per useful operation, in one run.
 
     python -m benchmarks.objectives                       124M parameters, 32 rows of 1024, bfloat16, one accelerator
-    python -m benchmarks.objectives --preset=4M --rows=2 --length=64 --bursts=2          a dry run on a CPU
+    python -m benchmarks.objectives --preset=4M --rows=8 --length=32 --bursts=2          a dry run on a CPU
 
 Useful is what the objective asks for: the layers for every position of every stream, attention where the mask lets a
 token see, the head at targets. Steps compile at once and are timed in turn, so that a drift of the machine's speed

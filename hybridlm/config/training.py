@@ -30,7 +30,7 @@ class OptimizerConfig:
         of the peak.
       b1, b2, eps, weight_decay: AdamW's; decay touches matrices alone, never norms, biases or embeddings.
       clip: largest global gradient norm; 0 is no clipping.
-      first_moment: dtype of AdamW's mean of gradients; "bfloat16" saves 2 of its 8 bytes a parameter, and their traffic.
+      first_moment: dtype of AdamW's mean of gradients; "bfloat16" saves 2 of its 8 bytes a parameter, and traffic.
       options: further keyword arguments for an imported optimizer.
     """
 
