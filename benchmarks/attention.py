@@ -25,9 +25,14 @@ from benchmarks.attention_masks import MASKS, visible
 
 FACTORS = {"f": 1, "fb": 3.5}
 """Operations of each part against the forward pass alone."""
-TITLES = {"f": "forward, TFLOP/s", "fb": "forward and backward, TFLOP/s", "map": "block map"}
+TITLES = {
+    "f": "forward, TFLOP/s (ms)",
+    "fb": "forward and backward, TFLOP/s (ms)",
+    "map": "block map, ms",
+    "memory": "most memory, MiB",
+}
 Found = dict[tuple[str, str, str, str], tuple[float, float, float]]
-"""Quartiles in milliseconds by backend, mask, shape and part."""
+"""Quartiles in milliseconds by backend, mask, shape and part; of memory, three times the most, in MiB."""
 
 
 def sizes(shape: str) -> tuple[int, int, int, int]:
@@ -53,14 +58,15 @@ def work(pipe, who: str, name: str, shape: str, parts: list[str]) -> None:
     backend, _, cut = who.partition(" ")
     start = time.perf_counter()
     try:
-        functions, wait = BACKENDS[backend](name, sizes(shape), *([cut] if cut else []))
+        functions, wait, peak = BACKENDS[backend](name, sizes(shape), *([cut] if cut else []))
         for part in (wanted := [part for part in parts if part in functions]):
             wait(functions[part]())
     except Exception as error:  # a failing kernel is a line of the table
         return pipe.send(f"{type(error).__name__}: {str(error)[:300]}")
     pipe.send(time.perf_counter() - start)
     pipe.recv()
-    pipe.send({part: milliseconds(functions[part], wait) for part in wanted})
+    found = {part: milliseconds(functions[part], wait) for part in wanted}
+    pipe.send({**found, "memory": (peak() / 2**20,) * 3})
 
 
 def receive(pipe, seconds: float):
@@ -108,10 +114,12 @@ def speed(job: tuple, part: str, quartiles: tuple) -> float:
 
 
 def cell(job: tuple, part: str, quartiles: tuple | None) -> str:
-    """TFLOP/s, and the middle half of the times."""
+    """TFLOP/s, and the middle half of the times; or MiB."""
     if quartiles is None:
         return ""
-    first = f"{speed(job, part, quartiles):.0f} " if part in FACTORS else f"{quartiles[1]:.2f} ms "
+    if part == "memory":
+        return f"{quartiles[1]:.0f}"
+    first = f"{speed(job, part, quartiles):.0f} " if part in FACTORS else f"{quartiles[1]:.2f} "
     return f"{first}({quartiles[0]:.3f} to {quartiles[2]:.3f})"
 
 
@@ -119,7 +127,7 @@ def table(found: Found) -> None:
     """The times of our kernels beside the others', and how many times faster than FlexAttention."""
     for part, title in TITLES.items():
         rows = dict.fromkeys(key[1:3] for key in found if key[3] == part)
-        print(f"\n| {title} (ms) | shape | ours | FlexAttention | ratio | cuDNN in JAX | in PyTorch |")
+        print(f"\n| {title} | shape | ours | FlexAttention | ratio | cuDNN in JAX | in PyTorch |")
         print("|---|---|---|---|---|---|---|")
         for name, shape in rows:
             times = {who: found.get((who, name, shape, part)) for who in BACKENDS}

@@ -1,4 +1,5 @@
-"""What `benchmarks.attention` times: for each backend, functions to call by part, and how to wait for their results.
+"""What `benchmarks.attention` times: for each backend, functions by part, how to wait for their results, and the
+most memory that was taken, in bytes.
 
 Parts are f, the forward pass; fb, forward and all gradients; map, the making of what is prepared once per mask.
 """
@@ -8,7 +9,7 @@ from collections.abc import Callable
 
 from benchmarks import attention_masks
 
-Functions = tuple[dict[str, Callable], Callable]
+Functions = tuple[dict[str, Callable], Callable, Callable[[], int]]
 Shape = tuple[int, int, int, int]
 """B, T, H, K."""
 
@@ -27,7 +28,7 @@ def of_torch(attend: Callable, shape: Shape) -> Functions:
             return attend(q, k, v)
 
     parts = {"f": forward, "fb": lambda: torch.autograd.grad(attend(q, k, v), (q, k, v), dout)}
-    return parts, lambda _: torch.cuda.synchronize()
+    return parts, lambda _: torch.cuda.synchronize(), torch.cuda.max_memory_allocated
 
 
 def flex(name: str, shape: Shape) -> Functions:
@@ -39,8 +40,9 @@ def flex(name: str, shape: Shape) -> Functions:
     compiled = torch.compile(create_block_mask, dynamic=False)
     make = functools.partial(compiled, attention_masks.flex(name, T), None, None, T, T, device="cuda")
     attend = functools.partial(torch.compile(flex_attention, dynamic=False), block_mask=make())
-    parts, wait = of_torch(attend, shape)
-    return {**parts, "map": make}, wait
+    torch.cuda.reset_peak_memory_stats()  # what compiling took
+    parts, *rest = of_torch(attend, shape)
+    return {**parts, "map": make}, *rest
 
 
 def sdpa(name: str, shape: Shape) -> Functions:
@@ -73,7 +75,8 @@ def of_jax(prepare: Callable, attend: Callable, facts, shape: Shape) -> Function
         return out, pull(dout)
 
     parts = {"f": lambda: forward(batch, q, k, v), "fb": lambda: both(batch, q, k, v, dout)}
-    return {**parts, "map": lambda: make(facts)}, jax.block_until_ready
+    parts["map"] = lambda: make(facts)
+    return parts, jax.block_until_ready, lambda: jax.local_devices()[0].memory_stats()["peak_bytes_in_use"]
 
 
 def cudnn(name: str, shape: Shape) -> Functions:
@@ -100,12 +103,12 @@ def mosaic(name: str, shape: Shape, cut: str = "") -> Functions:
     static = {}
 
     def prepare(facts):
-        prepared = call.prepare(mask, facts, None, *cuts)
+        prepared = call.prepare(mask, facts, None)
         static["prepared"] = prepared._replace(batch=None)
         return prepared.batch
 
     def attend(batch, *qkv):
-        return call.attend(static["prepared"]._replace(batch=batch), *qkv, shape[3] ** -0.5)[0]
+        return call.attend(static["prepared"]._replace(batch=batch), *qkv, shape[3] ** -0.5, *cuts)[0]
 
     return of_jax(prepare, attend, facts, shape)
 

@@ -4,6 +4,7 @@ Made on the device from the classification of `masks.block_map`, once per batch,
 """
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -20,11 +21,10 @@ _IS_THERE = "is there"
 
 
 class BlockLists(NamedTuple):
-    """The work of each row of blocks (queries, or keys once transposed).
+    """The work of each row of blocks (queries, or keys once transposed), the row with the most first.
 
     Attributes:
-      order: rows by falling work, so that the longest start first.
-      full: how many blocks need no mask. total: how many are visited.
+      order: which row this is. full: how many of its blocks need no mask. total: how many are visited.
       column: the blocks to visit, those without a mask first; beyond `total` the entries mean nothing.
     """
 
@@ -40,7 +40,9 @@ def block_lists(classes: Int8[Array, "B R C"]) -> BlockLists:
     total = full + jnp.sum(classes == PARTIAL, -1, dtype=jnp.int32)
     # FULL, PARTIAL, EMPTY fall, and a stable sort keeps neighbours together
     column = jnp.argsort(-classes, axis=-1, stable=True).astype(jnp.int32)
-    return BlockLists(jnp.argsort(-total, axis=-1).astype(jnp.int32), full, total, column)
+    order = jnp.argsort(-total, axis=-1).astype(jnp.int32)
+    sort = functools.partial(jnp.take_along_axis, axis=1)
+    return BlockLists(order, sort(full, order), sort(total, order), sort(column, order[..., None]))
 
 
 def transposed(classes: Int8[Array, "B R C"]) -> Int8[Array, "B C R"]:

@@ -16,10 +16,10 @@ def classes(picture):
 
 def read(lists):
     """{row: (full blocks, partial blocks)}, the row with the most work first."""
-    order, full, total, column = (np.asarray(array)[0] for array in lists)
-    return {
-        row: (column[row, : full[row]].tolist(), column[row, full[row] : total[row]].tolist()) for row in order.tolist()
-    }
+    found = {}
+    for order, full, total, column in zip(*(np.asarray(array)[0] for array in lists)):
+        found[int(order)] = (column[:full].tolist(), column[full:total].tolist())
+    return found
 
 
 def test_full_blocks_come_first_and_long_rows_too():

@@ -1,12 +1,17 @@
 """The fused backends against the dense reference on a real card, forward and backward, in bfloat16.
 
 JAX_PLATFORMS=cuda python -m pytest -n0 -m gpu tests/attention/test_on_gpu.py
-JAX_PLATFORMS=cuda python tests/attention/test_on_gpu.py          without pytest: all at once, and prints the errors
+JAX_PLATFORMS=cuda python tests/attention/test_on_gpu.py [PART OF A NAME]     without pytest: prints the errors
+
+The second way compiles every case in a process of its own, all at once, and then runs one after the other, alone.
 """
 
+import faulthandler
 import functools
 import multiprocessing
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -27,9 +32,13 @@ NAMES = ("out", "dq", "dk", "dv")
 def random(q_facts, k_facts, H, J, K):
     """q, k, v and a cotangent for these tokens."""
     (B, T), S = q_facts.shape, (k_facts or q_facts).shape[1]
-    keys = jax.random.split(jax.random.key(T + K), 4)
+    generator = np.random.default_rng(T + K)
     shapes = (B, T, H, K), (B, S, J, K), (B, S, J, K), (B, T, H, K)
-    return [jax.random.normal(key, shape, jnp.bfloat16) for key, shape in zip(keys, shapes)]
+    return [jnp.asarray(generator.standard_normal(shape, np.float32), jnp.bfloat16) for shape in shapes]
+
+
+def compiled(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile()
 
 
 def with_gradients(attend, q, k, v, dout):
@@ -37,12 +46,17 @@ def with_gradients(attend, q, k, v, dout):
     return out, *pull(dout)
 
 
-def through(backend, mask, q_facts, k_facts, *arrays):
-    """Output and gradients of a backend, which must be the router's own choice unless it is the reference."""
-    plan = attention.plan(mask, q_facts, k_facts, dtype=arrays[0].dtype, head_width=arrays[0].shape[-1],
+def chosen(backend, mask, q_facts, k_facts, q):
+    """The attention of a backend, which must be the router's own choice unless it is the reference."""
+    plan = attention.plan(mask, q_facts, k_facts, dtype=q.dtype, head_width=q.shape[-1],
                           backend="dense" if backend == "dense" else "auto")  # fmt: skip
-    assert backend == plan.backend.NAME
-    return with_gradients(plan.attend, *arrays)
+    assert backend == plan.backend.NAME, f"{plan.backend.NAME} was chosen"
+    return plan.attend
+
+
+def through(backend, mask, q_facts, k_facts, *arrays):
+    """Output and gradients of a backend."""
+    return with_gradients(chosen(backend, mask, q_facts, k_facts, arrays[0]), *arrays)
 
 
 def errors(found, expected):
@@ -53,21 +67,28 @@ def errors(found, expected):
 
 def hold_against_reference(backend, mask, q_facts, k_facts=None, *, H, J, K):
     """Near the reference in float32 with memory poisoned before; zeros where nothing is seen; ours twice alike."""
-    arrays = random(q_facts, k_facts, H, J, K)
+    arrays = q_facts, k_facts, *random(q_facts, k_facts, H, J, K)
+    wide = *arrays[:2], *(array.astype(jnp.float32) for array in arrays[2:])
     with jax.default_matmul_precision("highest"):
-        reference = jax.jit(functools.partial(through, "dense", mask, q_facts, k_facts))
-        expected = reference(*(array.astype(jnp.float32) for array in arrays))
-    fused = jax.jit(functools.partial(through, backend, mask, q_facts, k_facts))
-    jax.block_until_ready([jnp.full(2**26, jnp.nan) for _ in range(4)])
-    found, again = fused(*arrays), fused(*arrays)
-    off = errors(found, expected)
-    assert max(off.values()) < NEAR, f"{mask!r} is off by {off}"
-    hidden = ~np.asarray(masks.materialize(mask, q_facts, k_facts))
-    for name, got, repeated in zip(NAMES, found, again):
-        assert not np.asarray(got)[hidden.all(2 if name in ("out", "dq") else 1)].any(), f"{name} where nothing is seen"
-        if backend == "mosaic":
-            assert np.array_equal(got, repeated), f"{name} of {mask!r} differs between two runs"
-    return off
+        reference = compiled(functools.partial(through, "dense", mask), *wide)
+    fused = compiled(functools.partial(through, backend, mask), *arrays)
+    seen = compiled(functools.partial(masks.materialize, mask), q_facts, k_facts)
+
+    def check():
+        expected = reference(*wide)
+        jax.block_until_ready([jnp.full(2**26, jnp.nan) for _ in range(4)])
+        found, again = fused(*arrays), fused(*arrays)
+        off = errors(found, expected)
+        assert max(off.values()) < NEAR, f"{mask!r} is off by {off}"
+        hidden = ~np.asarray(seen(q_facts, k_facts))
+        for name, got, repeated in zip(NAMES, found, again):
+            unseen = hidden.all(2 if name in ("out", "dq") else 1)
+            assert not np.asarray(got)[unseen].any(), f"{name} where nothing is seen"
+            if backend == "mosaic":
+                assert np.array_equal(got, repeated), f"{name} of {mask!r} differs between two runs"
+        return off
+
+    return [check]
 
 
 def packed(T, *ends):
@@ -93,15 +114,19 @@ def one_document(*, T=256, lengths=(0, 1, 77, 256), **extra):
 
 
 CAUSAL, IN_DOCUMENTS = masks.causal(), masks.same_segment() & masks.valid()
-DOCUMENTS = packed(1000, (180, 500, 612, 990), (1000,), (3,), (64, 128, 777))
+
+
+def documents():
+    """The last document of a row ends before the row; no block divides the length."""
+    return packed(1000, (180, 500, 612, 990), (1000,), (3,), (64, 128, 777))
 
 
 def case_packed_documents_and_padding_no_block_divides_64_wide():
-    return hold_against_reference("mosaic", CAUSAL & IN_DOCUMENTS, DOCUMENTS, H=16, J=4, K=64)
+    return hold_against_reference("mosaic", CAUSAL & IN_DOCUMENTS, documents(), H=16, J=4, K=64)
 
 
 def case_two_sided_window_in_documents_128_wide():
-    return hold_against_reference("mosaic", masks.window(70, 3) & IN_DOCUMENTS, DOCUMENTS, H=8, J=8, K=128)
+    return hold_against_reference("mosaic", masks.window(70, 3) & IN_DOCUMENTS, documents(), H=8, J=8, K=128)
 
 
 def case_block_diffusion_in_two_streams_one_key_head_128_wide():
@@ -137,47 +162,58 @@ def case_log_sum_exp_and_keys_that_are_hidden_and_not_a_number():
     wanted = jax.nn.logsumexp(jnp.where(seen, scores / 8, -jnp.inf), -1)
     prepared = call.prepare(mask, facts, None)
 
-    @jax.jit
-    def fused(q, k, v, dout):
+    def with_sum(q, k, v, dout):
         out, pull, lse = jax.vjp(lambda *qkv: call.attend(prepared, *qkv, 1 / 8), q, k, v, has_aux=True)
         return lse, out, *pull(dout)
 
-    found = fused(q, k, v, dout)
-    rows = seen.any(1)
-    assert np.isneginf(np.asarray(found[0])[..., ~rows]).all()
-    broken = fused(q, jnp.where(seen.any(0)[:, None, None], k, jnp.nan), v, dout)
-    for name, got, want in zip(("lse", "out", "dq", "dk", "dv"), broken, found):
-        if name != "dq":  # adds 0 times the hidden keys of a block with visible ones
-            assert np.array_equal(got, want), f"{name} reads keys that are hidden"
-    return {"lse": float(abs(found[0] - wanted)[..., rows].max())}
+    fused = compiled(with_sum, q, k, v, dout)
+
+    def check():
+        found = fused(q, k, v, dout)
+        rows = seen.any(1)
+        assert np.isneginf(np.asarray(found[0])[..., ~rows]).all()
+        broken = fused(q, jnp.where(seen.any(0)[:, None, None], k, jnp.nan), v, dout)
+        for name, got, want in zip(("lse", "out", "dq", "dk", "dv"), broken, found):
+            if name != "dq":  # adds 0 times the hidden keys of a block with visible ones
+                assert np.array_equal(got, want), f"{name} reads keys that are hidden"
+        off = float(abs(found[0] - wanted)[..., rows].max())
+        assert off < NEAR, f"the log-sum-exp is off by {off}"
+        return {"lse": off}
+
+    return [check]
 
 
 def case_mapped_sharded_and_recomputed():
     mask, facts = CAUSAL & IN_DOCUMENTS, packed(256, (100, 256), (30, 200))
     arrays = random(facts, None, 2, 2, 64)
 
-    def plain(segment, *arrays):
+    def attend(segment, *qkv):
         known = tokens.from_columns(segment, jnp.arange(segment.shape[1])[None])
-        return through("mosaic", mask, known, None, *arrays)
+        return chosen("mosaic", mask, known, None, qkv[0])(*qkv)
+
+    def plain(segment, *arrays):
+        return with_gradients(functools.partial(attend, segment), *arrays)
 
     def mapped(segment, *arrays):
         each = jax.vmap(lambda segment, *one: plain(segment[None], *(array[None] for array in one)))
         return [array[:, 0] for array in each(segment, *arrays)]
 
     def recomputed(segment, *arrays):
-        attend = jax.checkpoint(lambda *qkv: plain(segment, *qkv, arrays[3])[0])
-        return with_gradients(attend, *arrays)
+        return with_gradients(jax.checkpoint(functools.partial(attend, segment)), *arrays)
 
     mesh = jax.make_mesh((1, 1), ("data", "heads"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     heads = P("data", None, "heads")
     sharded = jax.shard_map(plain, mesh=mesh, in_specs=(P("data"), *[heads] * 4), out_specs=heads, check_vma=False)
-    expected = jax.jit(plain)(facts.segment, *arrays)
-    off = {}
-    for how in mapped, sharded, recomputed:
-        found = errors(jax.jit(how)(facts.segment, *arrays), expected)
-        assert max(found.values()) < 1e-5, f"{how} gives something else"
-        off[getattr(how, "__name__", "sharded")] = max(found.values())
-    return off
+    ways = {"mapped": mapped, "sharded": sharded, "recomputed": recomputed}
+    once, *others = (compiled(way, facts.segment, *arrays) for way in (plain, *ways.values()))
+
+    def check():
+        expected = once(facts.segment, *arrays)
+        off = {name: max(errors(way(facts.segment, *arrays), expected).values()) for name, way in zip(ways, others)}
+        assert max(off.values()) < 1e-5, f"not the same: {off}"
+        return off
+
+    return [check]
 
 
 def cudnn(mask, facts=None, *, J=4, K=64):
@@ -186,24 +222,26 @@ def cudnn(mask, facts=None, *, J=4, K=64):
 
 def case_cudnn_64_wide():
     window, padding = masks.window(100), masks.padding()
-    return [cudnn(mask) for mask in (CAUSAL, masks.bidirectional(), CAUSAL & window, padding, CAUSAL & padding)]
+    taken = CAUSAL, masks.bidirectional(), CAUSAL & window, padding, CAUSAL & padding
+    return [check for mask in taken for check in cudnn(mask)]
 
 
 def case_cudnn_128_wide_and_grouped():
-    found = [cudnn(mask, J=2, K=128) for mask in (CAUSAL, masks.bidirectional(), CAUSAL & masks.window(100))]
-    return [*found, cudnn(CAUSAL & masks.padding(), J=1, K=128)]
+    taken = CAUSAL, masks.bidirectional(), CAUSAL & masks.window(100)
+    return [check for mask in taken for check in cudnn(mask, J=2, K=128)] + cudnn(CAUSAL & masks.padding(), J=1, K=128)
 
 
 def case_cudnn_windows_of_one_and_longer_than_the_row():
-    return [cudnn(CAUSAL & masks.window(left)) for left in (0, 1000)]
+    return cudnn(CAUSAL & masks.window(0)) + cudnn(CAUSAL & masks.window(1000))
 
 
 def case_cudnn_lengths_that_are_no_multiple_of_a_block():
     facts = one_document(T=202, lengths=(0, 150, 202))
-    return [cudnn(CAUSAL & masks.padding(), facts), cudnn(CAUSAL, facts)]
+    return cudnn(CAUSAL & masks.padding(), facts) + cudnn(CAUSAL, facts)
 
 
 CASES: dict[str, Callable] = {name[5:]: case for name, case in list(globals().items()) if name.startswith("case_")}
+"""Each compiles when it is called, and gives the checks to run then; a check returns errors by name."""
 
 try:
     import pytest
@@ -216,33 +254,60 @@ else:
     def test_on_gpu(case):
         if jax.default_backend() != "gpu":
             pytest.skip(f"these kernels need an NVIDIA GPU, and this is {jax.default_backend()}")
-        case()
+        for check in case():
+            check()
 
 
 def text(found):
     """Errors for people."""
-    if isinstance(found, list):
-        return "; ".join(map(text, found))
-    return " ".join(f"{name} {value:.2g}" for name, value in found.items())
+    return "; ".join(" ".join(f"{name} {value:.2g}" for name, value in errors.items()) for errors in found)
 
 
-def run(name, start):
-    """A case in a process of its own."""
+def work(pipe, name):
+    """A process: compiles a case, says so, and runs it when it is told to."""
+    faulthandler.register(signal.SIGUSR1)
     try:
-        said = text(CASES[name]())
+        checks = CASES[name]()
+        pipe.send(True)
+        pipe.recv()
+        pipe.send(text([check() for check in checks]))
     except Exception as problem:  # the other cases go on
-        said = f"FAILED {type(problem).__name__}: {str(problem)[:500]}"
-    print(f"{time.time() - start:5.1f} s  {name}: {said}", flush=True)
+        pipe.send(f"FAILED {type(problem).__name__}: {str(problem)[:500]}")
+
+
+def receive(process, pipe, seconds, doing):
+    """What a process says in time; if nothing, it shows where it is, and ends."""
+    try:
+        if pipe.poll(max(0, seconds)):
+            return pipe.recv()
+        os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(1)
+        return f"FAILED, {doing} for too long"
+    except EOFError:
+        return f"FAILED, ended while {doing}"
+
+
+def run(names, seconds=70):
+    """All cases at once until compiled, then one by one; how many failed."""
+    # nobody takes the whole card, or spends minutes on trying out how the reference multiplies fastest
+    os.environ.update(XLA_PYTHON_CLIENT_PREALLOCATE="false", XLA_FLAGS="--xla_gpu_autotune_level=0")
+    spawn, running, start, failed = multiprocessing.get_context("spawn"), [], time.monotonic(), 0
+    for name in names:
+        pipe, end = spawn.Pipe()
+        process = spawn.Process(target=work, args=(end, name), daemon=True)
+        process.start()
+        end.close()
+        running.append((name, process, pipe))
+    for name, process, pipe in running:
+        said = receive(process, pipe, start + seconds - time.monotonic(), "compiling")
+        if said is True:
+            pipe.send("go")
+            said = receive(process, pipe, 10, "running")
+        process.kill()
+        failed += said.startswith("FAILED")
+        print(f"{time.monotonic() - start:5.1f} s  {name}: {said}", flush=True)
+    return failed
 
 
 if __name__ == "__main__":
-    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    spawn, start = multiprocessing.get_context("spawn"), time.time()
-    running = {name: spawn.Process(target=run, args=(name, start)) for name in CASES}  # they compile at the same time
-    for process in running.values():
-        process.start()
-    for name, process in running.items():
-        process.join(max(0, start + 100 - time.time()))
-        if process.is_alive():
-            process.kill()
-            print(f"{name}: FAILED, it has not ended")
+    sys.exit(run([name for name in CASES if all(part in name for part in sys.argv[1:])]))

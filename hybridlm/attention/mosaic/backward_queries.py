@@ -11,18 +11,18 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
-from hybridlm.attention.mosaic.predicate import COLUMNS, ROWS, spread
+from hybridlm.attention.mosaic.predicate import ROWS, spread
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
     LOG2_E,
     WARPGROUP_ROWS,
     WARPGROUPS,
+    Schedule,
     Stream,
     Tiles,
     launch,
     rings,
     run,
-    work,
 )
 from hybridlm.masks.mask import Mask
 
@@ -47,43 +47,42 @@ def query_gradient(
     """dq [B, T, H, K]; `log2_sum` is the log-sum-exp in bits, plus infinity for a query that sees nothing."""
     B, T, H, K = q.shape
     group = H // k.shape[2]
-    names = {side: predicate.names(mask, side) for side in "qk"}
+    schedule = Schedule(H, T // BLOCK_ROWS, B, tiles)
     score_tile = plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32)
 
     def kernel(
         q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, dq_ref, *scratch
     ):
-        (q_smem, dout_smem, own_ready), (k_smem, k_ready, k_free), (v_smem, v_ready, v_free) = scratch
-        batch, head = lax.axis_index("batch"), lax.axis_index("head")
-        row, tile, full, total, column = work(lists_ref, batch)
+        (q_smem, dout_smem, own_ready), (k_smem, k_ready, k_free), (v_smem, v_ready, v_free), facts = scratch
 
-        def block(step):
-            return pl.ds(column(step) * tiles.columns, tiles.columns)
+        def block(tile, step):
+            return pl.ds(tile.column(step) * tiles.columns, tiles.columns)
 
-        def compute(warpgroup):
-            rows = pl.ds(tile * BLOCK_ROWS + warpgroup * WARPGROUP_ROWS, WARPGROUP_ROWS)
+        def compute(warpgroup, each):
+            each(functools.partial(gradient, warpgroup))
+
+        def gradient(warpgroup, tile):
+            batch, head, rows = tile.batch, tile.head, tile.rows(warpgroup)
             q_tile, dout_tile, ready = q_smem.at[warpgroup], dout_smem.at[warpgroup], own_ready.at[warpgroup]
             plgpu.copy_gmem_to_smem(q_ref.at[batch, rows, head], q_tile, ready)
             plgpu.copy_gmem_to_smem(dout_ref.at[batch, rows, head], dout_tile, ready)
-            queries = {n: predicate.vector(ref.at[row, rows], ROWS) for n, ref in zip(names["q"], q_facts_ref)}
+            queries = predicate.of_rows(mask, "q", q_facts_ref, tile.row, rows)
             log2_sum = predicate.vector(sum_ref.at[batch, head, rows], ROWS)
             delta = predicate.vector(delta_ref.at[batch, head, rows], ROWS)
             plgpu.barrier_wait(ready)
 
             def step_of(step, _, dq_ref, *, is_partial):
-                slot = lax.rem(step, tiles.stages)
+                slot = tile.slot(step)
 
                 def score_gradient(s_ref, dp_ref):
                     plgpu.barrier_wait(k_ready.at[slot])
                     plgpu.wgmma(s_ref, q_tile, k_smem.at[slot].T)
                     plgpu.barrier_wait(v_ready.at[slot])
                     plgpu.wgmma(dp_ref, dout_tile, v_smem.at[slot].T)
-                    facts = zip(names["k"], k_facts_ref) if is_partial else ()
-                    keys = {n: predicate.vector(fact.at[row, block(step)], COLUMNS) for n, fact in facts}
                     s = plgpu.wgmma_accumulator_load(s_ref, wait_n=1)
-                    if is_partial:
-                        s = predicate.hide(mask, s, queries, keys, query_axis=ROWS)
                     p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, ROWS))
+                    if is_partial:
+                        p = predicate.hide(mask, p, 0.0, queries, key_facts, slot, own_side="q")
                     return p, dp_ref[...]
 
                 p, dp = pl.run_scoped(score_gradient, score_tile, score_tile)
@@ -94,8 +93,8 @@ def query_gradient(
                 plgpu.barrier_arrive(k_free.at[slot])
 
             def accumulate(dq_ref):
-                lax.fori_loop(0, full, functools.partial(step_of, dq_ref=dq_ref, is_partial=False), None)
-                lax.fori_loop(full, total, functools.partial(step_of, dq_ref=dq_ref, is_partial=True), None)
+                lax.fori_loop(0, tile.full, functools.partial(step_of, dq_ref=dq_ref, is_partial=False), None)
+                lax.fori_loop(tile.full, tile.total, functools.partial(step_of, dq_ref=dq_ref, is_partial=True), None)
                 return dq_ref[...]
 
             dq = pl.run_scoped(accumulate, plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32))
@@ -104,20 +103,22 @@ def query_gradient(
             plgpu.copy_smem_to_gmem(q_tile, dq_ref.at[batch, rows, head])
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
 
-        kv_head = lax.div(head, group)
-        keys = Stream(lambda step: k_ref.at[batch, block(step), kv_head], k_smem, k_ready, k_free)
-        values = Stream(lambda step: v_ref.at[batch, block(step), kv_head], v_smem, v_ready, v_free)
-        run(compute, [keys, values], total)
+        def source(ref, tile, step):
+            return ref.at[tile.batch, block(tile, step), lax.div(tile.head, group)]
+
+        keys = Stream(functools.partial(source, k_ref), k_smem, k_ready, k_free)
+        values = Stream(functools.partial(source, v_ref), v_smem, v_ready, v_free)
+        key_facts = predicate.fact_streams(k_facts_ref, facts, block)
+        run(compute, [keys, values, *key_facts], schedule, lists_ref)
 
     own = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
     ring = rings((tiles.columns, K), q.dtype, tiles)
+    ready = plgpu.Barrier(num_barriers=WARPGROUPS, num_arrivals=2)
     kernel = launch(
         kernel,
         out_type=jax.ShapeDtypeStruct(q.shape, q.dtype),
-        heads=H,
-        row_blocks=T // BLOCK_ROWS,
-        batch=B,
-        scratch=((own, own, plgpu.Barrier(num_barriers=WARPGROUPS, num_arrivals=2)), ring, ring),
+        schedule=schedule,
+        scratch=((own, own, ready), ring, ring, predicate.fact_rings(mask, "k", tiles)),
         interpret=interpret,
     )
     return kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists)

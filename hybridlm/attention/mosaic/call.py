@@ -1,6 +1,7 @@
 """The kernels as one differentiable function of arrays of any length, and what they need prepared once per batch."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
 from hybridlm.attention.mosaic.forward import forward
-from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, LOG2_E, Tiles
+from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, COLUMNS, LOG2_E, Tiles
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import block_map
 from hybridlm.masks.mask import Mask
@@ -26,31 +27,36 @@ class Cut(NamedTuple):
     keys: Tiles
 
 
-CUT = Cut(forward=Tiles(128, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
-"""What shared memory and registers hold for every head width."""
+CUTS = {
+    64: Cut(forward=Tiles(128, 4), queries=Tiles(128, 4), keys=Tiles(64, 8)),
+    128: Cut(forward=Tiles(128, 2), queries=Tiles(64, 2, False), keys=Tiles(64, 2, False)),
+}
+"""By head width, the fastest on an H100 of those that shared memory holds."""
 
 
 class Batch(NamedTuple):
-    """The tokens of one batch as the kernels read them: facts by name, and the blocks to visit for each kernel."""
+    """The tokens of one batch as the kernels read them: facts by name, and the blocks to visit.
+
+    Attributes:
+      keys_of: what each row of queries sees, by columns of a block. queries_of: what sees each row of keys, likewise.
+    """
 
     q_facts: tuple[Array, ...]
     k_facts: tuple[Array, ...]
-    forward: BlockLists
-    queries: BlockLists
-    keys: BlockLists
+    keys_of: dict[int, BlockLists]
+    queries_of: dict[int, BlockLists]
 
 
 class Prepared(NamedTuple):
-    """A batch, how many queries and keys it has, the mask bounded to the keys that are there, and the lists' cut."""
+    """A batch, how many queries and keys it has, and the mask bounded to the keys that are there."""
 
     batch: Batch
     lengths: tuple[int, int]
     mask: Mask
-    cut: Cut
 
 
-def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, cut: Cut = CUT) -> Prepared:
-    """Classifies the blocks and lists them, on the device."""
+def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Prepared:
+    """Classifies the blocks and lists them, on the device; inside `jit`, what no kernel reads costs nothing."""
     k_facts = q_facts if k_facts is None else k_facts
     lengths = q_facts.shape[1], k_facts.shape[1]
     rows = max(q_facts.shape[0], k_facts.shape[0])
@@ -64,11 +70,10 @@ def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, cut: Cu
     batch = Batch(
         columns(q_facts, predicate.names(mask, "q")),
         columns(k_facts, predicate.names(mask, "k")),
-        block_lists(classes(BLOCK_ROWS, cut.forward.columns)),
-        block_lists(classes(BLOCK_ROWS, cut.queries.columns)),
-        block_lists(transposed(classes(cut.keys.columns, BLOCK_ROWS))),
+        {width: block_lists(classes(BLOCK_ROWS, width)) for width in COLUMNS},
+        {width: block_lists(transposed(classes(width, BLOCK_ROWS))) for width in COLUMNS},
     )
-    return Prepared(batch, lengths, mask, cut)
+    return Prepared(batch, lengths, mask)
 
 
 def attend(
@@ -77,6 +82,7 @@ def attend(
     k_BSJK: Float[Array, "B S J K"],
     v_BSJK: Float[Array, "B S J K"],
     scale: float,
+    cut: Cut | None = None,
     interpret: Any = None,
 ) -> tuple[Float[Array, "B T H K"], Float[Array, "B H T"]]:
     """(out, log-sum-exp of the scaled scores in nats); a query that sees nothing gets zeros and minus infinity.
@@ -87,7 +93,8 @@ def attend(
     check_tokens(prepared.lengths, q_BTHK, k_BSJK)
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
-    out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, prepared.cut, interpret)
+    cut = cut or CUTS[q_BTHK.shape[-1]]
+    out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, cut, interpret)
     return out[:, :T], lse[..., :T]
 
 
@@ -102,10 +109,8 @@ def _check_scale(scale: float) -> None:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7))
 def _attention(q, k, v, batch: Batch, mask: Mask, scale: float, cut: Cut, interpret: Any):
-    return forward(
-        q, k, v, batch.q_facts, batch.k_facts, batch.forward,
-        mask=mask, scale=scale, tiles=cut.forward, interpret=interpret,
-    )  # fmt: skip
+    kernel = over_rows(functools.partial(forward, mask=mask, scale=scale, tiles=cut.forward, interpret=interpret))
+    return kernel(q, k, v, batch.q_facts, batch.k_facts, batch.keys_of[cut.forward.columns])
 
 
 def _forward(q, k, v, batch, mask, scale, cut, interpret):
@@ -118,11 +123,34 @@ def _backward(mask, scale, cut, interpret, kept, cotangents):
     dout, _ = cotangents
     delta = jnp.einsum("BTHK,BTHK->BHT", out, dout, preferred_element_type=jnp.float32)
     log2_sum = jnp.where(jnp.isneginf(lse), jnp.inf, lse * LOG2_E)
-    arrays = (q, k, v, dout, log2_sum, delta, batch.q_facts, batch.k_facts)
     static = {"mask": mask, "scale": scale, "interpret": interpret}
-    dq = query_gradient(*arrays, batch.queries, tiles=cut.queries, **static)
-    dk, dv = key_gradients(*arrays, batch.keys, tiles=cut.keys, **static)
+    arrays = q, k, v, dout, log2_sum, delta, batch.q_facts, batch.k_facts
+    dq = over_rows(functools.partial(query_gradient, tiles=cut.queries, **static))(
+        *arrays, batch.keys_of[cut.queries.columns]
+    )
+    dk, dv = over_rows(functools.partial(key_gradients, tiles=cut.keys, **static))(
+        *arrays, batch.queries_of[cut.keys.columns]
+    )
     return dq, dk, dv, None
 
 
 _attention.defvjp(_forward, _backward)
+
+
+def over_rows(kernel: Callable) -> Callable:
+    """A function of arrays [B, ...] for which `vmap` means more rows in one batch; facts may have one row for all."""
+    kernel = jax.custom_batching.custom_vmap(kernel)
+
+    @kernel.def_vmap
+    def _merge(size, is_mapped, q, *others):
+        B = q.shape[is_mapped[0]]
+
+        def merge(array, is_mapped):
+            array = array if is_mapped else array[None]
+            return jnp.broadcast_to(array, (size, B, *array.shape[2:])).reshape(size * B, *array.shape[2:])
+
+        out = kernel(*jax.tree.map(merge, (q, *others), tuple(is_mapped)))
+        split = jax.tree.map(lambda array: array.reshape(size, B, *array.shape[1:]), out)
+        return split, jax.tree.map(lambda _: True, out)
+
+    return kernel

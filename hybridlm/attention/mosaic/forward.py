@@ -14,18 +14,18 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
-from hybridlm.attention.mosaic.predicate import COLUMNS, ROWS, spread
+from hybridlm.attention.mosaic.predicate import ROWS, spread
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
     LOG2_E,
     WARPGROUP_ROWS,
     WARPGROUPS,
+    Schedule,
     Stream,
     Tiles,
     launch,
     rings,
     run,
-    work,
 )
 from hybridlm.masks.mask import Mask
 
@@ -50,51 +50,59 @@ def forward(
     """(out [B, T, H, K], log-sum-exp in nats [B, H, T]); a query that sees nothing gets 0 and minus infinity."""
     B, T, H, K = q.shape
     group = H // k.shape[2]
-    names = {side: predicate.names(mask, side) for side in "qk"}
+    schedule = Schedule(H, T // BLOCK_ROWS, B, tiles)
     to_log2 = scale * LOG2_E
 
     def kernel(q_ref, k_ref, v_ref, q_facts_ref, k_facts_ref, lists_ref, out_ref, lse_ref, *scratch):
-        (q_smem, q_ready, lse_smem, turn), (k_smem, k_ready, k_free), (v_smem, v_ready, v_free) = scratch
-        batch, head = lax.axis_index("batch"), lax.axis_index("head")
-        row, tile, full, total, column = work(lists_ref, batch)
+        (q_smem, q_ready, q_free), (out_smem, lse_smem, turn), *streamed, facts = scratch
+        (k_smem, k_ready, k_free), (v_smem, v_ready, v_free) = streamed
 
-        def block(step):
-            return pl.ds(column(step) * tiles.columns, tiles.columns)
+        def block(tile, step):
+            return pl.ds(tile.column(step) * tiles.columns, tiles.columns)
 
-        def end_turn():
-            plgpu.barrier_arrive(turn)
+        end_turn, await_turn = (functools.partial(f, turn) for f in (plgpu.barrier_arrive, plgpu.barrier_wait))
 
-        def await_turn():
-            plgpu.barrier_wait(turn)
-
-        def pass_turn():
+        def skip_turn():
+            await_turn()
             end_turn()
+
+        def compute(warpgroup, each):
+            plgpu.barrier_arrive(q_free.at[warpgroup])
+            end_turn()
+            pl.when(warpgroup == 1)(skip_turn)
+            each(functools.partial(attend, warpgroup))
+            pl.when(warpgroup == 0)(skip_turn)
+            await_turn()
+            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+
+        def attend(warpgroup, tile):
+            batch, head, rows = tile.batch, tile.head, tile.rows(warpgroup)
+            q_tile, out_tile, lse_tile = q_smem.at[warpgroup], out_smem.at[warpgroup], lse_smem.at[warpgroup]
+            queries = predicate.of_rows(mask, "q", q_facts_ref, tile.row, rows)
+            plgpu.barrier_wait(q_ready.at[warpgroup])
+            pl.when(tile.total > 0)(lambda: plgpu.barrier_wait(k_ready.at[tile.slot(0)]))
             await_turn()
 
-        def compute(warpgroup):
-            rows = pl.ds(tile * BLOCK_ROWS + warpgroup * WARPGROUP_ROWS, WARPGROUP_ROWS)
-            q_tile, lse_tile = q_smem.at[warpgroup], lse_smem.at[warpgroup]
-            plgpu.copy_gmem_to_smem(q_ref.at[batch, rows, head], q_tile, q_ready.at[warpgroup])
-            queries = {n: predicate.vector(ref.at[row, rows], ROWS) for n, ref in zip(names["q"], q_facts_ref)}
-            plgpu.barrier_wait(q_ready.at[warpgroup])
-            pl.when(total > 0)(lambda: plgpu.barrier_wait(k_ready.at[0]))
-            pl.when(warpgroup == 1)(pass_turn)
+            def free_queries():
+                plgpu.barrier_arrive(q_free.at[warpgroup])
+
+            pl.when(tile.total == 0)(free_queries)
 
             def step_of(step, carry, *, is_partial):
                 acc, highest, normaliser = carry
-                slot = lax.rem(step, tiles.stages)
+                slot = tile.slot(step)
 
                 def scores(ref):
                     plgpu.wgmma(ref, q_tile, k_smem.at[slot].T)
-                    pass_turn()
-                    facts = zip(names["k"], k_facts_ref) if is_partial else ()
-                    keys = {n: predicate.vector(fact.at[row, block(step)], COLUMNS) for n, fact in facts}
-                    return ref[...], keys
+                    end_turn()
+                    await_turn()
+                    return ref[...]
 
-                s, keys = pl.run_scoped(scores, plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32))
+                s = pl.run_scoped(scores, plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32))
                 plgpu.barrier_arrive(k_free.at[slot])
+                pl.when(step + 1 == tile.total)(free_queries)  # those of the next tile may come
                 if is_partial:
-                    s = predicate.hide(mask, s, queries, keys, query_axis=ROWS)
+                    s = predicate.hide(mask, s, -jnp.inf, queries, key_facts, slot, own_side="q")
                 higher = jnp.maximum(highest, s.max(axis=1) * to_log2)
                 p = jnp.exp2(s * to_log2 - spread(higher, s.shape, ROWS))
                 shrink = jnp.exp2(highest - higher)
@@ -108,8 +116,8 @@ def forward(
                 await_turn()
 
                 def await_next_keys():
-                    is_next = step + 1 < total
-                    pl.when(is_next)(lambda: plgpu.barrier_wait(k_ready.at[lax.rem(step + 1, tiles.stages)]))
+                    is_next = step + 1 < tile.total
+                    pl.when(is_next)(lambda: plgpu.barrier_wait(k_ready.at[tile.slot(step + 1)]))
 
                 acc = add_product(acc, weights, v_smem.at[slot], await_next_keys)
                 plgpu.barrier_arrive(v_free.at[slot])
@@ -121,25 +129,31 @@ def forward(
                 plgpu.layout_cast(jnp.full((WARPGROUP_ROWS,), _LOWEST, jnp.float32), row_layout),
                 plgpu.layout_cast(jnp.zeros((WARPGROUP_ROWS,), jnp.float32), row_layout),
             )
-            carry = lax.fori_loop(0, full, functools.partial(step_of, is_partial=False), carry)
-            acc, highest, normaliser = lax.fori_loop(full, total, functools.partial(step_of, is_partial=True), carry)
-            pl.when(warpgroup == 0)(pass_turn)
+            carry = lax.fori_loop(0, tile.full, functools.partial(step_of, is_partial=False), carry)
+            carry = lax.fori_loop(tile.full, tile.total, functools.partial(step_of, is_partial=True), carry)
+            acc, highest, normaliser = carry
+            end_turn()
+            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
             lse_tile[...] = (highest + jnp.log2(normaliser)) * (1 / LOG2_E)
             share = 1 / jnp.maximum(normaliser, jnp.finfo(jnp.float32).tiny)
-            q_tile[...] = (acc * spread(share, acc.shape, ROWS)).astype(q.dtype)
+            out_tile[...] = (acc * spread(share, acc.shape, ROWS)).astype(q.dtype)
             plgpu.commit_smem()
-            plgpu.copy_smem_to_gmem(q_tile, out_ref.at[batch, rows, head])
+            plgpu.copy_smem_to_gmem(out_tile, out_ref.at[batch, rows, head])
             plgpu.copy_smem_to_gmem(lse_tile, lse_ref.at[batch, head, rows])
-            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
 
-        kv_head = lax.div(head, group)
-        keys = Stream(lambda step: k_ref.at[batch, block(step), kv_head], k_smem, k_ready, k_free)
-        values = Stream(lambda step: v_ref.at[batch, block(step), kv_head], v_smem, v_ready, v_free)
-        run(compute, [keys, values], total)
+        def source(ref, tile, step):
+            return ref.at[tile.batch, block(tile, step), lax.div(tile.head, group)]
 
+        keys = Stream(functools.partial(source, k_ref), k_smem, k_ready, k_free)
+        values = Stream(functools.partial(source, v_ref), v_smem, v_ready, v_free)
+        key_facts = predicate.fact_streams(k_facts_ref, facts, block)
+        queries = Stream(lambda tile, part: q_ref.at[tile.batch, tile.rows(part), tile.head], q_smem, q_ready, q_free)
+        run(compute, [keys, values, *key_facts], schedule, lists_ref, rows=queries)
+
+    rows = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
+    queries = (rows, plgpu.Barrier(num_barriers=WARPGROUPS), plgpu.Barrier(num_barriers=WARPGROUPS))
     own = (
-        plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype),
-        plgpu.Barrier(num_barriers=WARPGROUPS),
+        rows,
         plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS), jnp.float32),
         plgpu.Barrier(num_arrivals=WARPGROUPS),
     )
@@ -148,10 +162,8 @@ def forward(
     kernel = launch(
         kernel,
         out_type=out_type,
-        heads=H,
-        row_blocks=T // BLOCK_ROWS,
-        batch=B,
-        scratch=(own, ring, ring),
+        schedule=schedule,
+        scratch=(queries, own, ring, ring, predicate.fact_rings(mask, "k", tiles)),
         interpret=interpret,
     )
     return kernel(q, k, v, q_facts, k_facts, lists)

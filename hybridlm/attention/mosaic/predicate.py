@@ -1,11 +1,13 @@
 """A mask inside a kernel: its expression read on tiles of facts, in the registers where the scores are."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from hybridlm.attention.mosaic.tiles import Stream, Tiles, rings
 from hybridlm.masks.evaluate_dense import evaluate
 from hybridlm.masks.expressions import Comparison, Fact, Joined, Not, walk
 from hybridlm.masks.mask import Mask
@@ -42,14 +44,48 @@ class Side:
         return spread(self._values[name], self._shape, self._axis)
 
 
-def hide(mask: Mask, scores: Array, queries: dict[str, Array], keys: dict[str, Array], *, query_axis: int) -> Array:
-    """The scores, minus infinity where the query may not see the key."""
-    q = Side(queries, scores.shape, query_axis)
-    k = Side(keys, scores.shape, 1 - query_axis)
-    seen = evaluate(Mask(_without_not(mask.canonical)), q, k)
+def of_rows(mask: Mask, side: str, refs: tuple, row: Any, rows: Any) -> dict[str, Array]:
+    """The facts of a warpgroup's rows."""
+    return {name: vector(ref.at[row, rows], ROWS) for name, ref in zip(names(mask, side), refs)}
+
+
+def fact_rings(mask: Mask, side: str, tiles: Tiles) -> tuple:
+    """Rings for the facts of the side that streams."""
+    return tuple(rings((tiles.columns,), jnp.int32, tiles) for _ in names(mask, side))
+
+
+def fact_streams(refs: tuple, scratch: tuple, block: Callable) -> list[Stream]:
+    """Streams of the facts of `block(tile, step)`, for the steps with a mask."""
+    return [
+        Stream(lambda tile, step, ref=ref: ref.at[tile.row, block(tile, step)], *ring, is_for_mask=True)
+        for ref, ring in zip(refs, scratch)
+    ]
+
+
+def hide(
+    mask: Mask,
+    values: Array,
+    instead: float,
+    own: dict[str, Array],
+    streams: list[Stream],
+    slot: Array,
+    *,
+    own_side: str,
+) -> Array:
+    """A tile with something else where the query may not see the key; frees the facts of the slot."""
+    for stream in streams:
+        plgpu.barrier_wait(stream.ready.at[slot])
+    other_side = "k" if own_side == "q" else "q"
+    other = {n: vector(stream.slots.at[slot], COLUMNS) for n, stream in zip(names(mask, other_side), streams)}
+    sides = {own_side: Side(own, values.shape, ROWS), other_side: Side(other, values.shape, COLUMNS)}
+    seen = evaluate(Mask(_without_not(mask.canonical)), **sides)
     if isinstance(seen, bool):
-        return scores if seen else jnp.full_like(scores, -jnp.inf)
-    return jnp.where(seen, scores, -jnp.inf)
+        hidden = values if seen else jnp.full_like(values, instead)
+    else:
+        hidden = jnp.where(seen, values, instead)
+    for stream in streams:
+        plgpu.barrier_arrive(stream.free.at[slot])
+    return hidden
 
 
 def _without_not(term: Any) -> Any:

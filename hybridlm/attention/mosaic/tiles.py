@@ -1,8 +1,9 @@
 """What the three kernels share: two warpgroups compute a tile of rows each, a third streams columns to them.
 
-A thread block owns 128 rows (queries, or keys in the gradient of keys and values) and walks the list of blocks of
-columns that its rows see. The third warpgroup copies the next ones into a ring of shared-memory slots; a barrier says
-when a slot is ready, another, on which both computing warpgroups arrive, when it is free again.
+A tile is 128 rows (queries, or keys in the gradient of keys and values) of one head; its computation walks the list of
+blocks of columns that its rows see. The third warpgroup copies the next ones into a ring of shared-memory slots; a
+barrier says when a slot is ready, another, on which both computing warpgroups arrive, when it is free. One thread block
+per processor takes tile after tile, so that the first columns of a tile arrive while the one before is finished.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 from jax import Array, lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
@@ -21,21 +22,28 @@ from hybridlm.attention.block_lists import BlockLists
 WARPGROUPS = 2
 WARPGROUP_ROWS = 64
 BLOCK_ROWS = WARPGROUPS * WARPGROUP_ROWS
+COLUMNS = 64, 128
+"""What a step may take of the streamed side."""
 LOG2_E = math.log2(math.e)
 
 _COMPUTE_REGISTERS, _MEMORY_REGISTERS = 240, 24
 """Registers per thread; the three warpgroups of a block share 65,536."""
 
+_GOLDEN = 0.618
+"""A thread block's place moves on by this share of the grid each round, so that none gets the long tiles alone."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tiles:
-    """How a kernel streams: columns at a time, and how many such blocks are in shared memory at once."""
+    """How a kernel streams: columns at a time, how many such blocks are in shared memory at once, and whether one
+    thread block per processor takes tile after tile, or each tile gets a thread block of its own."""
 
     columns: int
     stages: int
+    is_persistent: bool = True
 
     def __post_init__(self) -> None:
-        if self.columns not in (64, 128) or self.stages < 1:
+        if self.columns not in COLUMNS or self.stages < 1:
             raise ValueError(
                 f"tiles of {self.columns} columns, {self.stages} at once, cannot be: a block of 128 rows and a matrix "
                 "unit want 64 or 128 columns, and a stream at least 1 stage. Take Tiles(64, 2)."
@@ -43,47 +51,150 @@ class Tiles:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stream:
-    """One ring of blocks in shared memory: where step i comes from, the slots, and the barriers of each slot."""
+class Tile:
+    """128 rows of a head, and the steps over the blocks of columns they see.
 
-    source: Callable[[Array], Any]
+    Attributes:
+      row: of the facts. index: which 128 rows. full: steps without a mask. total: all steps.
+      column: the block of columns at a step. slot: the place in shared memory at a step.
+    """
+
+    batch: Array
+    head: Array
+    row: Array | int
+    index: Array
+    full: Array
+    total: Array
+    column: Callable[[Array], Array]
+    taken: Array | int
+    slot: Callable[[Array], Array]
+
+    def rows(self, warpgroup: Array | int) -> pl.Slice:
+        """The rows of a warpgroup."""
+        return pl.ds(self.index * BLOCK_ROWS + warpgroup * WARPGROUP_ROWS, WARPGROUP_ROWS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """One ring of blocks in shared memory: where a step of a tile comes from, the slots, and the barriers of each slot.
+
+    is_for_mask: whether only the steps with a mask read it.
+    """
+
+    source: Callable[[Tile, Array], Any]
     slots: Any
     ready: Any
     free: Any
+    is_for_mask: bool = False
+
+    def fetch(self, tile: Tile, step: Array | int, slot: Array | int) -> None:
+        """Copies a step of the tile as soon as the slot is free."""
+        plgpu.barrier_wait(self.free.at[slot])
+        plgpu.copy_gmem_to_smem(self.source(tile, step), self.slots.at[slot], self.ready.at[slot])
 
 
-def work(lists: BlockLists, batch: Array) -> tuple[Array | int, Array, Array, Array, Callable]:
-    """This thread block's row of facts, its row of blocks, how many columns are full, how many there are, and each."""
-    row = 0 if lists.order.shape[0] == 1 else batch
-    tile = lists.order[row, lax.axis_index("tile")]
-    return row, tile, lists.full[row, tile], lists.total[row, tile], lambda step: lists.column[row, tile, step]
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """All tiles of a kernel, row of the batch by row, each from the longest to the shortest, heads side by side.
+
+    steps_per_block: how many steps each block of columns takes (heads that share the rows).
+    """
+
+    heads: int
+    rows: int
+    batch: int
+    tiles: Tiles
+    steps_per_block: int = 1
+
+    @property
+    def count(self) -> int:
+        return self.heads * self.rows * self.batch
+
+    @property
+    def thread_blocks(self) -> int:
+        return min(processors(), self.count) if self.tiles.is_persistent else self.count
+
+    def each(self, lists: BlockLists, visit: Callable[[Tile], None]) -> None:
+        """Visits this thread block's tiles; the slots of one follow those of the tile before."""
+        count, blocks, place = self.count, self.thread_blocks, lax.axis_index("processor")
+
+        def number(round):
+            return round * blocks + lax.rem(place + round * int(_GOLDEN * blocks), blocks)
+
+        def visit_next(round, taken):
+            tile = self._tile(lists, number(round), taken)
+            visit(tile)
+            return taken + tile.total
+
+        has_last = number(count // blocks) < count
+        lax.fori_loop(0, count // blocks + has_last.astype("int32"), visit_next, 0)
+
+    def _tile(self, lists: BlockLists, number: Array, taken: Array) -> Tile:
+        rank, batch = lax.rem(lax.div(number, self.heads), self.rows), lax.div(number, self.heads * self.rows)
+        row = 0 if lists.order.shape[0] == 1 else batch
+        return Tile(
+            batch=batch,
+            head=lax.rem(number, self.heads),
+            row=row,
+            index=lists.order[row, rank],
+            full=lists.full[row, rank] * self.steps_per_block,
+            total=lists.total[row, rank] * self.steps_per_block,
+            column=lambda step: lists.column[row, rank, lax.div(step, self.steps_per_block)],
+            taken=taken,
+            slot=lambda step: lax.rem(taken + step, self.tiles.stages),
+        )
 
 
-def run(compute: Callable[[Array], None], streams: list[Stream], steps: Array) -> None:
-    """Computes in all warpgroups but the last, which streams."""
+def processors() -> int:
+    """Streaming multiprocessors of this machine's GPU; an H100's where it has none and compiles for one."""
+    return getattr(jax.local_devices()[0], "core_count", 132)
+
+
+def run(
+    compute: Callable[[Array, Callable], None],
+    streams: list[Stream],
+    schedule: Schedule,
+    lists: BlockLists,
+    rows: Stream | None = None,
+) -> None:
+    """Calls compute(warpgroup, each) in all warpgroups but the last, which streams; each(visit) goes through the tiles.
+
+    rows: what is copied once per tile, to each warpgroup in the slot of its number; it says itself when that is free.
+    """
     warpgroup = lax.axis_index("warpgroup")
+    each = functools.partial(schedule.each, lists)
+    own = [(rows, slot) for slot in range(WARPGROUPS)] if rows else []
+
+    def for_each_slot(act):
+        @pl.loop(0, schedule.tiles.stages)
+        def _act(slot):
+            for stream in streams:
+                act(stream.free.at[slot])
 
     @pl.when(warpgroup < WARPGROUPS)
     def _compute():
         plgpu.set_max_registers(_COMPUTE_REGISTERS, action="increase")
-        compute(warpgroup)
+        for_each_slot(plgpu.barrier_arrive)
+        compute(warpgroup, each)
 
     @pl.when(warpgroup == WARPGROUPS)
     def _copy():
         plgpu.set_max_registers(_MEMORY_REGISTERS, action="decrease")
-        stages = streams[0].slots.shape[0]
 
-        @pl.loop(0, steps)
-        def _fetch(step):
-            slot = lax.rem(step, stages)
-            for stream in streams:
-                pl.when(step >= stages)(functools.partial(plgpu.barrier_wait, stream.free.at[slot]))
-                plgpu.copy_gmem_to_smem(stream.source(step), stream.slots.at[slot], stream.ready.at[slot])
+        def fetch(tile):
+            for stream, slot in own:
+                stream.fetch(tile, slot, slot)
 
-        @pl.loop(jnp.maximum(steps - stages, 0), steps)
-        def _see_off(step):
-            for stream in streams:
-                plgpu.barrier_wait(stream.free.at[lax.rem(step, stages)])
+            @pl.loop(0, tile.total)
+            def _step(step):
+                for stream in streams:
+                    is_read = step >= tile.full if stream.is_for_mask else True
+                    pl.when(is_read)(functools.partial(stream.fetch, tile, step, tile.slot(step)))
+
+        each(fetch)
+        for_each_slot(plgpu.barrier_wait)
+        for stream, slot in own:
+            plgpu.barrier_wait(stream.free.at[slot])
 
 
 def rings(shape: tuple[int, ...], dtype: Any, tiles: Tiles) -> tuple:
@@ -95,16 +206,14 @@ def rings(shape: tuple[int, ...], dtype: Any, tiles: Tiles) -> tuple:
     )
 
 
-def launch(kernel: Callable, *, out_type: Any, heads: int, row_blocks: int, batch: int, scratch: tuple, interpret: Any):
-    """The kernel as a function of arrays: one thread block per head, block of rows and row of the batch."""
-    return plgpu.kernel(
-        kernel,
-        out_type=out_type,
-        grid=(heads, row_blocks, batch),
-        grid_names=("head", "tile", "batch"),
-        num_threads=WARPGROUPS + 1,
-        thread_name="warpgroup",
-        scratch_types=scratch,
-        compiler_params=plgpu.CompilerParams(approx_math=True),
-        interpret=interpret,
+def launch(kernel: Callable, *, out_type: Any, schedule: Schedule, scratch: tuple, interpret: Any):
+    """The kernel as a function of arrays, on every processor."""
+    mesh = plgpu.Mesh(
+        grid=(schedule.thread_blocks,), grid_names=("processor",), num_threads=WARPGROUPS + 1, thread_name="warpgroup"
     )
+
+    def body(*refs):
+        pl.run_scoped(functools.partial(kernel, *refs), *scratch, collective_axes="warpgroup")
+
+    params = plgpu.CompilerParams(approx_math=True)
+    return pl.kernel(body, out_type, mesh=mesh, compiler_params=params, interpret=interpret)

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from hybridlm import masks
 from hybridlm.attention import dense
-from hybridlm.attention.mosaic import call, forward
+from hybridlm.attention.mosaic import call, forward, tiles
 from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.facts import tokens
 
@@ -54,6 +54,7 @@ def interpreter(monkeypatch):
         meanwhile()
         return acc + jnp.dot(left, right[...], preferred_element_type=jnp.float32)
 
+    monkeypatch.setattr(tiles, "processors", lambda: 1)
     monkeypatch.setattr(plgpu, "wgmma", wgmma)
     monkeypatch.setattr(forward, "add_product", add_product)
     return plgpu.InterpretGPUParams()
@@ -72,15 +73,15 @@ def gradients(attend, q, k, v, dout):
 
 def test_interpreted_kernels_equal_the_reference(interpreter):
     """Packed documents in two streams, padding, queries from the 31st token on, one key head for two; no block divides
-    the lengths."""
+    the lengths, and one thread block takes several tiles in turn."""
     mask, k_facts = masks.unified(), two_streams(40, 20, -5, block=8)
     q_facts = jax.tree.map(lambda column: column[:, 30:], k_facts)
     arrays = random(1, 100, 2, 1, 64, S=130)
 
     @jax.jit
     def fused(q, k, v, dout):
-        prepared = call.prepare(mask, q_facts, k_facts, SMALL)
-        out, pull, lse = jax.vjp(lambda *a: call.attend(prepared, *a, 0.1, interpreter), q, k, v, has_aux=True)
+        prepared = call.prepare(mask, q_facts, k_facts)
+        out, pull, lse = jax.vjp(lambda *a: call.attend(prepared, *a, 0.1, SMALL, interpreter), q, k, v, has_aux=True)
         return lse, out, *pull(dout)
 
     @jax.jit
@@ -112,9 +113,11 @@ MASKS = {
 }
 
 
+@pytest.mark.parametrize("head_width", call.CUTS)
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_kernels_lower_for_a_gpu(mask):
-    """New facts are data: one lowering serves every batch, and each kernel is there once for all layers."""
+def test_kernels_lower_for_a_gpu(mask, head_width):
+    """New facts are data: one lowering serves every batch; each kernel is there once for all layers, and fits in shared
+    memory."""
 
     def attend(segment, *arrays):
         prepared = call.prepare(mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
@@ -125,7 +128,7 @@ def test_kernels_lower_for_a_gpu(mask):
         return gradients(lambda q, k, v: layer(layer(q, k, v), k, v), *arrays)
 
     segment = jax.ShapeDtypeStruct((2, 256), jnp.int32)
-    arrays = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in random(2, 256, 4, 2, 64)]
+    arrays = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in random(2, 256, 4, 2, head_width)]
     lowered = jax.jit(attend).trace(segment, *arrays).lower(lowering_platforms=("cuda",))
     assert lowered.as_text().count("mosaic_gpu_v2") == 3  # forward, dq, and dk with dv
 
