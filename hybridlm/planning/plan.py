@@ -44,8 +44,21 @@ def make(experiment: Experiment, topology: Topology) -> Plan:
     if not isinstance(devices, NoProgram):
         return of_devices(experiment, topology, devices)
     workload = workloads.make(experiment, workloads.task_of(experiment), topology)
-    programs.lower(workload, topology)
-    return _plan(topology, workload, devices)
+    return _plan(topology, workload, _lowered(workload, topology, devices))
+
+
+def _lowered(workload: Workload, topology: Topology, uncompiled: NoProgram) -> NoProgram:
+    """Why nothing is compiled, after the step was lowered, or after JAX would not even do that."""
+    try:
+        programs.lower(workload, topology)
+    except RuntimeError as error:
+        if "cuDNN" not in str(error):
+            raise
+        return NoProgram(
+            "JAX lowers attention through cuDNN only where cuDNN is installed (pip install 'hybridlm[cuda]'): "
+            "neither lowered nor compiled"
+        )
+    return uncompiled
 
 
 def of_devices(experiment: Experiment, topology: Topology, devices: Sequence[Any]) -> Plan:

@@ -82,8 +82,9 @@ def _gpus(topology: Topology) -> Any:
         return NoProgram("JAX for CUDA is not installed (pip install 'hybridlm[cuda]'): lowered for CUDA, not compiled")
     from jax.experimental import topologies
 
-    hosts = -(-topology.count // topology.chip.neighbours)
-    shape = f"1x{hosts}x{topology.count // hosts}"
+    count, least = topology.count, -(-topology.count // topology.chip.neighbours)
+    hosts = next(n for n in range(least, count + 1) if count % n == 0)
+    shape = f"1x{hosts}x{count // hosts}"
     return topologies.get_topology_desc(platform="cuda", target_config=_HOPPER, topology=shape).devices
 
 

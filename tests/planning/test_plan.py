@@ -2,11 +2,14 @@
 
 import dataclasses
 import re
+import types
 
 import jax
 import pytest
+from jax.experimental import topologies
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.objective import autoregressive
 from hybridlm.config.storage import override
 from hybridlm.planning import chips, plan, program, scaling
 from hybridlm.planning.advice import advice
@@ -66,6 +69,15 @@ def test_without_a_compiler_the_step_is_lowered_and_the_page_says_so(experiment)
     assert re.search(r"limited by \w+: at best \d+\.\d ms, [\d,]+ tokens/s\nexpected, with operations at 55% of", text)
 
 
+@pytest.mark.usefixtures("no_cuda")
+def test_attention_through_cudnn_is_planned_without_cudnn(experiment):
+    packed = override(experiment, {"model.dtype": "bfloat16", "model.heads": 1, "model.kv_heads": 1})
+    plain = dataclasses.replace(packed, objectives={"ar": autoregressive(across_documents=True)})
+    found = [plan.make(one, chips.parse("h100:4")) for one in (plain, packed)]
+    assert "neither lowered nor compiled" in page(found[0])
+    assert found[0].estimate.memory == pytest.approx(found[1].estimate.memory, rel=0.02)  # facts of documents
+
+
 def test_what_does_not_fit_says_what_to_change_the_largest_part_first(planned):
     small = dataclasses.replace(planned.topology, chip=dataclasses.replace(planned.topology.chip, memory=2.0**20))
     crowded = dataclasses.replace(planned, topology=small)
@@ -97,6 +109,21 @@ def test_gpus_need_not_be_there_to_be_compiled_for(experiment):
     assert planned.program.arguments == pytest.approx(planned.estimate.state, rel=0.05)
     gathered = sum(f.count * f.received for f in planned.program.collectives if f.kind == "all-gather")
     assert gathered == pytest.approx(planned.estimate.traffic["gathering parameters"], rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"), [(4, "1x1x4"), (8, "1x1x8"), (16, "1x2x8"), (12, "1x2x6"), (9, "1x3x3"), (17, "1x17x1")]
+)
+def test_all_hosts_of_gpus_have_as_many(monkeypatch, count, shape):
+    asked = []
+    monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: "is there")
+    monkeypatch.setattr(
+        topologies,
+        "get_topology_desc",
+        lambda **told: asked.append(told["topology"]) or types.SimpleNamespace(devices=()),
+    )
+    program.devices_of(chips.parse(f"h100:{count}"))
+    assert asked == [shape]
 
 
 @pytest.mark.usefixtures("no_cuda")
