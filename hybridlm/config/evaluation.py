@@ -180,5 +180,6 @@ def check_experts(where: str, combination: Combination, readings: Mapping[str, R
         require(
             readings[expert].has_predictions,
             f"{where} names {expert!r}, a bound or a mixture of orders, behind whose values stands no one distribution "
-            "per token; take a reading of the same objective with estimator='chain'.",
+            "per token; take a reading of the same objective with estimator='chain', "
+            f"{expert.split(':')[0]}:chain in flags.",
         )

@@ -92,7 +92,8 @@ def _mask(data: Any, path: str) -> Mask:
     try:
         return from_json(data)
     except ValueError as error:
-        raise ConfigError(f"{path}={data!r} is {error}") from error
+        advice = "To try one, write it into the config file, as in Experiment(mask=masks.causal())."
+        raise ConfigError(f"{path}={data!r} is {error} {advice}") from error
 
 
 def _is(data: Any, kind: Any, path: str) -> Any:

@@ -31,6 +31,26 @@ def check(where: str, reading: Reading, objectives: Mapping[str, Objective]) -> 
     )
 
 
+def is_for(reading: Reading, objectives: Mapping[str, Objective]) -> bool:
+    """False if no objective of the training shows text the way that this reading does; of another run, who knows."""
+    own, trained = reading.objective, objectives.values()
+    if reading.network or any(one.builder for one in (own, *trained)):
+        return True
+    return _sight(own) in map(_sight, trained) or (own.is_autoregressive and any(map(_reads_left_to_right, trained)))
+
+
+def _sight(objective: Objective) -> tuple[str, str, str]:
+    """Who sees whom, what became of the input, and where targets lie; rates and sizes may differ."""
+    is_masked = objective.corruption in ("absorbing", "all", "masked_lm")
+    return objective.layout, "masked" if is_masked else objective.corruption, objective.predicts
+
+
+def _reads_left_to_right(objective: Objective) -> bool:
+    """Does it learn from left to right beside something else: in its clean stream, or behind a prefix of nothing?"""
+    starts_empty = bool(objective.prefix) and objective.prefix[0] == 0 and objective.corruption == "none"
+    return objective.has_two_losses or starts_empty
+
+
 def _group(objective: Objective) -> str:
     """What is masked and revealed together."""
     return f"blocks of {objective.block_size}" if objective.block_size else "whole documents"

@@ -21,7 +21,11 @@ def table(experiment: Experiment, topology: Topology, counts: Sequence[int] = CO
         topology.chip.flops > 0,
         f"--scaling tells speeds, and no data sheet says what --topology={topology} can do; name TPUs or GPUs.",
     )
-    lines = ["  chips        mesh            GiB a chip       tokens/s    a chip   limited by"]
+    rows = experiment.training.batch_rows / topology.count
+    lines = [
+        f"{rows:g} rows of {experiment.data.row_length} tokens a chip, as on {topology}",
+        "  chips        mesh            GiB a chip       tokens/s    a chip   limited by",
+    ]
     return "\n".join([*lines, *_lines(experiment, topology, counts)])
 
 

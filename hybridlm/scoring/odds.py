@@ -21,6 +21,7 @@ TOKENS, IDS, DEPTH = 512, 128, 64
 def obstacle(ids: int, width: int, softcap: float | None, dtype: Any, tokens: int) -> str | None:
     """Why the kernel cannot take so many tokens of this dtype to a head of so many ids, or None if it can."""
     obstacles = {
+        "planned for another machine": not jax.sharding.get_abstract_mesh().empty,
         "not a Hopper GPU": getattr(jax.devices()[0], "compute_capability", None) != "9.0",
         f"{jax.device_count()} devices": jax.device_count() != 1,
         f"{jnp.dtype(dtype)}, not bfloat16": dtype != jnp.bfloat16,

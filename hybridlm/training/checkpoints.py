@@ -209,8 +209,9 @@ class Checkpoints:
             self._set_aside(step, wrong)
         if before == sys.maxsize and (self.steps() or any(self._directory.glob("*.damaged-*"))):
             raise CheckpointError(
-                f"{self._directory} holds checkpoints, but every one is damaged; the warnings above name the files. To "
-                "start from scratch on purpose, move that directory away or choose another --workdir."
+                f"{self._directory} holds checkpoints, but every one is damaged; the warnings above name the files, "
+                "or their names say so (.damaged). Bring one back from a copy. To start from scratch on purpose, move "
+                "that directory away or choose another --workdir."
             )
         return _NONE
 

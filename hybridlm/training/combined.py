@@ -61,7 +61,7 @@ class Told:
 
 def part(name: str, combination: Combination, readings: Mapping[str, Reading]) -> Part:
     """What the values of a combination mean: exact if both experts see nothing but text to the left of their token."""
-    check_experts(f"combination {name!r}", combination, readings)
+    check_experts(f"combination {name!r}" if name else "the combination", combination, readings)
     is_exact = all(_sees_left_alone(readings[expert]) for expert in combination.experts)
     kind = ScoreKind.EXACT if is_exact else ScoreKind.CONDITIONAL
     return Part(name, kind, f"what {combination.experts[0]} and what {combination.experts[1]} sees")

@@ -32,9 +32,11 @@ def show(session: Session, state: TrainState) -> float:
 
 
 def _first_inputs(session: Session) -> LossInputs:
-    batch = session.place(session.stream.batch(0))
+    """Of the whole batch, on one device of each process: what a process asks of them, no other need answer."""
+    batch, everywhere = session.place(session.stream.batch(0)), placement.replicated(session.mesh)
     key = jax.random.key(session.experiment.seed)
-    return jax.jit(lambda batch: draw(session.experiment, session.task, batch, key))(batch)
+    first = jax.jit(lambda batch: draw(session.experiment, session.task, batch, key), out_shardings=everywhere)
+    return jax.tree.map(lambda column: column.addressable_data(0), first(batch))
 
 
 def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float):

@@ -15,6 +15,7 @@ from etils import epath
 
 import hybridlm
 from hybridlm.categories.tables import describe
+from hybridlm.config import trained
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
 from hybridlm.data.rows import Rows
@@ -85,11 +86,23 @@ def of(facts: Facts, found: Evaluation) -> Scores:
     """The evaluation as a score record, with intervals clustered by split group."""
     config, pairs = facts.experiment.evaluation, list(zip(found.columns, found.totals, strict=True))
     return Scores(
-        columns=tuple(score_rows.column(*pair) for pair in pairs),
+        columns=tuple(score_rows.column(*pair, note=_note(facts.experiment, pair[0].reading)) for pair in pairs),
         rows=tuple(row for pair in pairs for row in score_rows.rows(config, found.labels, *pair)),
         run=_run(facts, found),
         families=describe(facts.task.tables)["families"],
     )
+
+
+def _note(experiment: Experiment, name: str) -> str:
+    """What narrows a reading: a mask of the user's own, or that nobody trained it; the unigram is no reading."""
+    reading = experiment.evaluation.readings.get(name)
+    if reading is None:
+        return ""
+    notes = {
+        "of that, what the model's own mask lets through": experiment.mask is not None and not reading.network,
+        "not trained for: no objective of the run reads this way": not trained.is_for(reading, experiment.objectives),
+    }
+    return "; ".join(note for note, is_so in notes.items() if is_so)
 
 
 def _run(facts: Facts, found: Evaluation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hybridlm.training.totals import Totals
 from hybridlm.training.values import SUMMED
 
 
-def column(facts: readings.Column, totals: Totals) -> Column:
+def column(facts: readings.Column, totals: Totals, note: str = "") -> Column:
     """What the record says of a column as a whole."""
     nats = totals.nats_NC[:, 0].sum()
     return Column(
@@ -25,6 +25,7 @@ def column(facts: readings.Column, totals: Totals) -> Column:
         samples=max(facts.samples, 1),
         bits_per_byte=float(nats / math.log(2) / totals.bytes) if totals.bytes else None,
         is_baseline=facts.reading == readings.UNIGRAM,
+        note=note,
         unscored={reason: count for reason, count in totals.unscored.items() if count},
     )
 

@@ -84,8 +84,7 @@ def _rows(batch, columns: Sequence[Column], task: Task, where: Places, names: Na
     """The rows of a batch, and the texts of its documents."""
     start_N = where.byte_start_S[batch[SLOT]]
     values = {f"score/{column.part.name}": batch[column.part.name] for column in columns}
-    told = {*TOLD.values(), SHARE} - {LIKELIEST}
-    values |= {name: batch[name] for name in batch if name.partition("/")[0] in told}
+    values |= _told(batch)
     errors = {f"error/{column.part.name}": f"{ERROR}/{column.part.name}" for column in columns}
     values |= {name: batch[found] for name, found in errors.items() if found in batch}
     kinds = {"correct": bool, "rank": np.int32}
@@ -107,6 +106,12 @@ def _rows(batch, columns: Sequence[Column], task: Task, where: Places, names: Na
         labels={family.name: batch[family.name] for family in task.tables.families},
     )
     return rows, {names.document(number): where.texts[number] for number in here}
+
+
+def _told(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a batch says of columns beside their values, by `what/column`; a column itself may be called "gate", too."""
+    told = {*TOLD.values(), SHARE} - {LIKELIEST}
+    return {name: column for name, column in batch.items() if "/" in name and name.partition("/")[0] in told}
 
 
 def _likeliest(batch, task: Task, shown: Sequence[str]) -> dict[str, np.ma.MaskedArray]:

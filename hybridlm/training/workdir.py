@@ -14,14 +14,14 @@ from hybridlm.training import durable, environment, lines
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
-_MAY_CHANGE = ("checkpoint", "operation")
+_MAY_CHANGE = ("checkpoint", "mesh", "operation")
 
 
 def check(workdir: epath.Path, experiment: Experiment) -> None:
     """Raises `ConfigError` where the directory belongs to another run; writes nothing.
 
     Shares of sources may change during a run; whether only those to come do is for its checkpoint to say. So may what
-    no number of the run depends on.
+    no number of the run depends on, and the mesh, which changes them in their last bits.
     """
     require(
         is_local(workdir) or str(workdir).startswith("gs://"),

@@ -92,7 +92,8 @@ def test_an_overridden_config_is_checked_as_a_whole():
         (
             {"mask": ["lambda", "q, k: True"]},
             "config.mask=['lambda', 'q, k: True'] is not a stored mask: ['lambda', 'q, k: True'] is not a condition. "
-            "Store masks by masks.to_json, and edit none by hand.",
+            "Store masks by masks.to_json, and edit none by hand. To try one, write it into the config file, as in "
+            "Experiment(mask=masks.causal()).",
         ),
     ],
 )

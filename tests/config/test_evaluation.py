@@ -87,7 +87,8 @@ COMBINED = {
     "a bound": (
         {"both": average(experts=("ar", "block"))},
         "evaluation.combinations.both.experts names 'block', a bound or a mixture of orders, behind whose values "
-        "stands no one distribution per token; take a reading of the same objective with estimator='chain'.",
+        "stands no one distribution per token; take a reading of the same objective with estimator='chain', "
+        "block:chain in flags.",
     ),
 }
 

@@ -130,7 +130,8 @@ def test_all_hosts_of_gpus_have_as_many(monkeypatch, count, shape):
 def test_a_line_of_the_scaling_table_is_a_plan(experiment):
     topology = chips.parse("h100:8")
     alone = plan.make(experiment, topology)
-    _, line, larger = scaling.table(experiment, topology, counts=(8, 16)).splitlines()
+    told, _, line, larger = scaling.table(experiment, topology, counts=(8, 16)).splitlines()
+    assert told == "2 rows of 128 tokens a chip, as on h100:8"
     speed = alone.workload.tokens / alone.times.expected
     assert line.split()[:3] == ["8", "replica=1,", "fsdp=8"]
     assert f"{speed:,.0f}" in line and f"{speed / 8:,.0f}" in line

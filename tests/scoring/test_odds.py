@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.pallas import mosaic_gpu as plgpu
+from jax.sharding import AbstractMesh, AxisType
 
 from hybridlm.facts.head import NEVER, Head, logits
 from hybridlm.scoring import nll, odds
@@ -106,6 +107,8 @@ def test_what_it_suits_and_what_is_said_of_the_rest(tokens, ids, width, softcap,
     monkeypatch.setattr(jax, "devices", lambda: [Hopper()])
     monkeypatch.setattr(jax, "device_count", lambda: 1)
     assert said in explain()
+    with jax.sharding.use_abstract_mesh(AbstractMesh((8,), ("data",), axis_types=(AxisType.Auto,))):
+        assert "(planned for another machine)" in explain()
     monkeypatch.setattr(jax, "device_count", lambda: 2)
     assert f"logits of {tokens:,} tokens at once (2 devices)" in explain()
 

@@ -3,10 +3,15 @@
 import dataclasses
 import re
 
+import jax
+import numpy as np
 import pytest
 
+from hybridlm.config.mesh import MeshConfig
+from hybridlm.config.objective import autoregressive
 from hybridlm.models import size
-from hybridlm.training import environment, overview
+from hybridlm.sharding import mesh as meshes
+from hybridlm.training import environment, overview, placement
 from hybridlm.training import state as states
 from hybridlm.training import task as tasks
 
@@ -45,3 +50,13 @@ def test_only_the_first_process_speaks(session, state, capsys, monkeypatch):
     monkeypatch.setattr(environment, "is_primary", lambda: False)
     assert overview.show(session, state) > 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_process_looks_at_the_first_batch_without_the_others(session):
+    """Rows that lie on devices of two processes can be read by neither, and a question that one asks alone hangs."""
+    one = dataclasses.replace(session.experiment, objectives={"ar": autoregressive()})
+    mesh = meshes.make(MeshConfig(data=2), jax.devices()[:2])
+    divided = placement.placer(mesh, one.training.batch_rows)
+    inputs = overview._first_inputs(dataclasses.replace(session, experiment=one, mesh=mesh, place=divided))
+    assert {device for leaf in jax.tree.leaves(inputs) for device in leaf.devices()} == {jax.devices()[0]}
+    np.testing.assert_array_equal(inputs.inputs_BT, session.stream.batch(0)["tokens"])

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from hybridlm.config.objective import autoregressive
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import Part
+from hybridlm.masks import window
 from hybridlm.models import size
 from hybridlm.statistics.intervals import linearised
 from hybridlm.training import reporting
@@ -148,3 +150,16 @@ def test_a_record_says_what_it_is_of(scores, facts):
     assert run["objectives"] == {"ar": 0.3, "prefix": 0.1, "block": 0.3, "masked": 0.3}
     assert facts.fingerprints["data"].startswith(run["data"]) and len(run["data"]) == 16
     assert set(scores.families) == {family.name for family in facts.task.tables.families}
+
+
+def test_a_column_that_the_model_was_not_trained_for_says_so(facts):
+    alone = dataclasses.replace(facts.experiment, objectives={"ar": autoregressive()})
+    ar, masked = reporting.of(dataclasses.replace(facts, experiment=alone), evaluation()).columns
+    assert (ar.note, masked.note) == ("", "not trained for: no objective of the run reads this way")
+    assert [column.note for column in reporting.of(facts, evaluation()).columns] == ["", ""]
+
+
+def test_a_mask_of_the_users_own_is_told_beside_what_a_prediction_sees(facts):
+    masked = dataclasses.replace(facts.experiment, mask=window(3))
+    columns = reporting.of(dataclasses.replace(facts, experiment=masked), evaluation()).columns
+    assert [column.note for column in columns] == ["of that, what the model's own mask lets through"] * 2

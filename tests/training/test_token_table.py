@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hybridlm.reports import token_reader
+from hybridlm.training import token_table
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +51,8 @@ def test_sampled_readings_tell_the_error_of_every_token(tokens):
     error_T, score_T = tokens.columns["error/masked"], tokens.columns["score/masked"]
     np.testing.assert_array_equal(np.isnan(error_T), np.isnan(score_T))
     assert "error/ar" not in tokens.columns and np.nanmax(error_T) > 0
+
+
+def test_a_column_called_as_what_is_told_of_columns_is_a_column_all_the_same():
+    names = ("gate", "gate/gate", "entropy", "entropy/gate", "likeliest/gate", "document")
+    assert set(token_table._told(dict.fromkeys(names, np.zeros(1)))) == {"gate/gate", "entropy/gate"}

@@ -60,8 +60,8 @@ def test_a_config_from_before_a_value_could_be_set_has_its_default(directory, ru
         workdir.check(directory, override(run, {"optimizer.clip": 2.0}))
 
 
-def test_what_changes_no_number_may_differ(directory, run):
-    workdir.check(directory, override(run, {"operation.hang_seconds": 9.0, "checkpoint.keep": 7}))
+def test_what_changes_no_number_but_in_its_last_bits_may_differ(directory, run):
+    workdir.check(directory, override(run, {"operation.hang_seconds": 9.0, "checkpoint.keep": 7, "mesh.tensor": 2}))
 
 
 def test_a_password_in_a_config_is_refused_before_anything_is_written(directory, run):

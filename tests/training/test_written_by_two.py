@@ -83,8 +83,8 @@ REFUSED = {
     "far and nothing of what follows, not even how much. Take a reading of next tokens (ar) or a chain of blocks "
     "(block:chain).",
     "blok:chain": "--readings names 'blok', which is no reading of this model; did you mean 'block'?",
-    "block": "combination '' names 'block', a bound or a mixture of orders, behind whose values stands no one "
-    "distribution per token; take a reading of the same objective with estimator='chain'.",
+    "block": "the combination names 'block', a bound or a mixture of orders, behind whose values stands no one "
+    "distribution per token; take a reading of the same objective with estimator='chain', block:chain in flags.",
 }
 
 

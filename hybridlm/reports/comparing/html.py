@@ -152,7 +152,7 @@ def _forest(row: Row, place, low: float, high: float) -> dict[str, Any]:
         if start is not None and end is not None
     ]
     return {
-        "dot": place(row.gap),
+        "dot": place(row.gap) if low <= row.gap <= high else None,
         "low": place(ends[0]),
         "high": place(ends[1]),
         "boxes": boxes,

@@ -17,6 +17,8 @@ from hybridlm.reports.comparing.aligned import Aligned
 from hybridlm.statistics.sums import cluster_sums
 
 PASSAGES, BY_CATEGORY, PER_GROUP, LENGTH = 200, 120, 2, 80
+BETWEEN = 160
+"""Characters shown of a stretch that was not compared, half from each end: rows far apart leave whole files between."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +132,12 @@ def _extra(text: Aligned, cut: slice) -> Iterator[tuple[str, np.ndarray]]:
                 yield f"{what} of {source.name}", values[text.rows[source.name][cut]]
 
 
+def shortened(text: str) -> str:
+    """The text without its middle, if it is long."""
+    half = BETWEEN // 2
+    return text if len(text) <= BETWEEN else f"{text[:half]} […] {text[-half:]}"
+
+
 def spelled(text: bytes, spans: list[tuple[int, int]]) -> Iterator[Token]:
     """Tokens as text: a character belongs to the token that holds its last byte, and other bytes of it show nothing."""
     decoder, at = codecs.getincrementaldecoder("utf-8")("replace"), spans[0][0]
@@ -137,5 +145,5 @@ def spelled(text: bytes, spans: list[tuple[int, int]]) -> Iterator[Token]:
         at -= 1
     for start, end in spans:
         before = decoder.decode(text[at:start])
-        yield Token(before, decoder.decode(text[start:end]))
+        yield Token(shortened(before), decoder.decode(text[start:end]))
         at = end

@@ -140,3 +140,25 @@ def test_a_page_that_is_too_large_shows_fewer_passages(compared, monkeypatch):
 
 def test_the_same_comparison_gives_the_same_page(text, compared):
     assert render(compared[0], passages(compared[1])) == text
+
+
+def test_a_gap_beyond_the_drawn_scale_is_an_arrow_and_no_dot(text, compared):
+    """A category of one group does not stretch the scale; a dot at its edge would be read as a small gap."""
+    found, aligned = compared
+    far = next(i for i, row in enumerate(found.rows) if row.family != "all" and row.gap is not None)
+    rows = list(found.rows)
+    rows[far] = dataclasses.replace(rows[far], gap=100.0, low=None, high=None, clusters=1)
+    page = render(dataclasses.replace(found, rows=tuple(rows)), passages(aligned))
+    assert page.count("<circle") == text.count("<circle") - 1
+    assert page.count('class="leaves" d="M200') == text.count('class="leaves" d="M200') + 1
+    assert "1 group<" in page and "1 groups" not in page
+
+
+def test_a_loss_is_told_with_the_interval_of_the_loss(compared):
+    found, aligned = compared
+    total = next(row for row in found.rows if row.family == "all")
+    lost = dataclasses.replace(total, gap=-0.22, low=-0.26, high=-0.18)
+    page = render(
+        dataclasses.replace(found, rows=tuple(lost if row is total else row for row in found.rows)), passages(aligned)
+    )
+    assert "loses <b>0.2200</b>" in page and "(0.1800 to 0.2600)" in page

@@ -50,3 +50,10 @@ def test_passages_are_the_text_with_its_numbers(compared):
         assert whole.endswith("".join(token.before + token.text for token in passage.tokens))
         assert passage.gap == pytest.approx((passage.cost["base"] - passage.cost["model"]).sum(), abs=1e-4)
     assert sum(passage.gap for passage in shown) / found.tokens == pytest.approx(found.rows[0].gap)
+
+
+def test_of_a_long_stretch_that_was_not_compared_only_the_ends_are_shown():
+    text = b"ab" + b"c" * 500 + b"d" * 500 + b"ef"
+    first, second = spelled(text, [(0, 2), (1002, 1004)])
+    assert (first.before, first.text, second.text) == ("", "ab", "ef")
+    assert second.before == "c" * 80 + " […] " + "d" * 80
