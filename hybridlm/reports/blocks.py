@@ -8,6 +8,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
+from hybridlm.facts.kinds import ScoreKind
 from hybridlm.reports.scores import ALL, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
 
@@ -15,7 +16,8 @@ from hybridlm.statistics.intervals import FEW
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """Attributes:
-    is_best: lowest of the readings of its kind and targets. loses: no better than the baseline; None if there is none.
+    is_best: lowest of the readings of its kind and targets. loses: no better than the baseline; None if there is none,
+      and by category for shares of a bound, which move cost between tokens: only their total is one.
     is_few: whether its interval rests on few groups.
     """
 
@@ -101,7 +103,7 @@ def _cell(scores: Scores, column: Column, rows: Mapping[str, Row]) -> Cell:
         if (peer.kind, peer.targets, peer.is_baseline) == (column.kind, column.targets, column.is_baseline)
         and peer.name in rows
     ]
-    base = baseline_of(scores, column)
+    base = baseline_of(scores, column) if column.kind != ScoreKind.SHARE.label or row.family == ALL else None
     loses = row.mean >= rows[base.name].mean if base and base.name in rows else None
     return Cell(row, len(peers) > 1 and row.mean == min(peers), loses, row.groups < FEW)
 

@@ -19,7 +19,14 @@ def cells(scores):
 
 def test_only_the_category_that_the_baseline_wins_is_marked(scores):
     losers = {place for place, cell in cells(scores).items() if cell.loses}
-    assert losers == {("open", "masked")}
+    assert losers == {("open", "gated")}
+
+
+def test_shares_of_a_bound_are_held_against_likelihoods_in_total_alone(scores):
+    worse = tuple(dataclasses.replace(row, mean=9.0) if row.column == "masked" else row for row in scores.rows)
+    found = cells(dataclasses.replace(scores, rows=worse))
+    assert found["all", "masked"].loses
+    assert found["open", "masked"].loses is None
 
 
 def test_equal_to_the_baseline_is_not_better(scores):
