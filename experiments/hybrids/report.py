@@ -64,10 +64,10 @@ def main(argv: list[str]) -> int:
     output = epath.Path(flags.output)
     output.mkdir(parents=True, exist_ok=True)
     root = epath.Path(flags.workdir)
+    (output / "claims.md").write_text(judged.claims_table(root, MARGIN))
     found = results.results(root, SYSTEMS)
     (output / "results.json").write_text(json.dumps(found, indent=1))
     results.draw(found, output)
-    (output / "claims.md").write_text(judged.claims_table(root, MARGIN))
     for name, arguments in comparisons(flags.workdir).items():
         compare([*arguments, f"--output={output / name}", f"--families={SHOWN}", f"--margin={MARGIN}"])
     return 0

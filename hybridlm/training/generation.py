@@ -85,7 +85,9 @@ def generate(
     opened = open_model(model, step=step, overrides=overrides)
     is_single = len(prompts) * config.num == 1
     begin = time.perf_counter()
-    texts, trace = write(opened, prompts, config, heard=_aloud(prompts[0]) if is_single else _nobody)
+    heard = _aloud(prompts[0]) if is_single else _nobody
+    texts, trace = write(opened, prompts, config, heard=heard)
+    heard(0, "")  # the prompt of a text that ended at once
     seconds, count = time.perf_counter() - begin, sum(len(text.ids) for text in texts)
     for number, text in enumerate(texts, 1):
         print("" if is_single else f"{RULE} {number}\n{text.prompt}{text.written}")

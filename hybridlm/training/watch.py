@@ -29,7 +29,6 @@ def watching(operation: OperationConfig) -> Iterator[Watch]:
         with Preemption() as preemption, hangs.watched(operation.hang_seconds) as alive, goodput.counting_compilation():
             yield Watch(preemption, goodput, alive)
     finally:
-        if (
-            is_primary() and goodput.scalars()["goodput/step_s"]
-        ):  # a command that was refused has nothing to account for
+        # a command that was refused has nothing to account for
+        if is_primary() and goodput.scalars()["goodput/step_s"]:
             print(goodput.summary(), file=sys.stderr)
