@@ -66,3 +66,12 @@ def test_a_sampler_the_mixture_has_not_learned_is_refused(opened):
     for name in missing:
         with pytest.raises(ConfigError, match=f"sampler '{name}' needs a model trained"):
             write(opened, name)
+
+
+def test_a_prompt_is_printed_once_and_also_if_nothing_follows_it(capsys):
+    heard = generation._aloud("The")
+    heard(0, "")
+    assert capsys.readouterr().out == "The"
+    heard(0, " end")
+    heard(0, "")
+    assert capsys.readouterr().out == " end"
