@@ -1,18 +1,19 @@
 """Attention under many masks: our kernels, PyTorch's FlexAttention (where torch is installed) and cuDNN, on one GPU.
 
-    python -m benchmarks.attention --shape=16x2048x16x64 --out=DIR
+    python -m benchmarks.attention --shape=16x2048x16x64,1x32768x16x128:8_documents --out=DIR
     python -m benchmarks.attention --who=mosaic --shape=8x4096x16x128 --mask=prefix,documents --cut=128:2,64:2/64:4,64:2
     python -m benchmarks.attention --who= --out=DIR         the tables and pictures of all shapes timed before
 
 TFLOP/s count visible pairs alone: 4 B H K pairs forward, 3.5 times that forward and backward. Times are medians, with
-the middle half in brackets. Each mask of each backend is compiled in a process of its own, all at once; then one after
+the middle half in brackets. Each mask of each backend is compiled in a process of its own, many at once; then one after
 the other is timed, alone on the card. A process that fails, or is not ready in time, is named and left out.
 """
 
 import argparse
 import importlib.util
+import itertools
 import json
-import multiprocessing
+import multiprocessing.connection
 import os
 import pathlib
 import time
@@ -40,9 +41,11 @@ def sizes(shape: str) -> tuple[int, int, int, int]:
     return tuple(map(int, shape.split("x")))
 
 
-def milliseconds(function: Callable, wait: Callable, runs: int = 12, burst: int = 5) -> tuple[float, float, float]:
-    """Quartiles of the time of a call, in bursts."""
-    times = []
+def milliseconds(function: Callable, wait: Callable, runs: int = 15, burst: int = 5) -> tuple[float, float, float]:
+    """Quartiles of the time of a call, in bursts, once the card has reached its clock."""
+    warm, times = time.perf_counter() + 0.15, []
+    while time.perf_counter() < warm:
+        wait(function())
     for _ in range(runs):
         start = time.perf_counter()
         for _ in range(burst):
@@ -53,50 +56,68 @@ def milliseconds(function: Callable, wait: Callable, runs: int = 12, burst: int 
 
 
 def work(pipe, who: str, name: str, shape: str, parts: list[str]) -> None:
-    """A process: compiles and runs all once, says how long that took or what failed, and times when it is told to."""
+    """A process: compiles all, says how long that took or what failed, and times when it is told to."""
     os.environ.update(XLA_PYTHON_CLIENT_PREALLOCATE="false", TORCHINDUCTOR_COMPILE_THREADS="1")
     backend, _, cut = who.partition(" ")
     start = time.perf_counter()
     try:
-        functions, wait, peak = BACKENDS[backend](name, sizes(shape), *([cut] if cut else []))
-        for part in (wanted := [part for part in parts if part in functions]):
-            wait(functions[part]())
+        functions, wait, peak = BACKENDS[backend](name, sizes(shape), parts, *([cut] if cut else []))
+        pipe.send(time.perf_counter() - start)
+        pipe.recv()
+        found = {part: milliseconds(function, wait) for part, function in functions.items()}
+        pipe.send({**found, "memory": (peak() / 2**20,) * 3})
     except Exception as error:  # a failing kernel is a line of the table
-        return pipe.send(f"{type(error).__name__}: {str(error)[:300]}")
-    pipe.send(time.perf_counter() - start)
-    pipe.recv()
-    found = {part: milliseconds(functions[part], wait) for part in wanted}
-    pipe.send({**found, "memory": (peak() / 2**20,) * 3})
+        pipe.send(f"{type(error).__name__}: {str(error)[:300]}")
 
 
-def receive(pipe, seconds: float):
-    """What the process says in time, or why it says nothing."""
+def receive(pipe, seconds: float, *say: str):
+    """What the process says in time, once it is told something, or why it says nothing."""
     try:
+        for word in say:
+            pipe.send(word)
         return pipe.recv() if pipe.poll(max(0, seconds)) else "not ready in time"
-    except EOFError:
+    except (EOFError, OSError):
         return "ended"
 
 
-def measure(jobs: list[tuple], parts: list[str], seconds: float) -> Found:
-    """Times of all jobs (backend, mask, shape), where each is given so long to be ready."""
-    spawn, workers, found = multiprocessing.get_context("spawn"), [], {}
+def start(job: tuple, parts: list[str]) -> tuple:
+    """(pipe, process) of a job."""
+    spawn = multiprocessing.get_context("spawn")
+    pipe, end = spawn.Pipe()
+    process = spawn.Process(target=work, args=(end, *job, parts), daemon=True)
+    process.start()
+    end.close()
+    return pipe, process
+
+
+def compile_all(jobs: list[tuple], parts: list[str], seconds: float, processes: int) -> dict[tuple, tuple]:
+    """By job its pipe, its process, and how long it took or why it is not ready; what takes longest comes first."""
+    later, deadline = sorted(jobs, key=lambda job: job[0] != "flex"), time.monotonic() + seconds
+    working, found = {}, {}
+    while (later or working) and (left := deadline - time.monotonic()) > 0:
+        while later and len(working) < processes:
+            job = later.pop(0)
+            pipe, process = start(job, parts)
+            working[pipe] = job, process
+        for pipe in multiprocessing.connection.wait(working, left):
+            job, process = working.pop(pipe)
+            found[job] = pipe, process, receive(pipe, 0)
+    for pipe, (job, process) in working.items():
+        process.kill()  # before any other is timed
+        found[job] = pipe, process, "not ready in time"
+    return found
+
+
+def measure(jobs: list[tuple], parts: list[str], seconds: float, processes: int) -> Found:
+    """Times of all jobs (backend, mask, shape), where all together are given so long to be ready."""
+    started, found = compile_all(jobs, parts, seconds, processes), {}
     for job in jobs:
-        pipe, end = spawn.Pipe()
-        process = spawn.Process(target=work, args=(end, *job, parts), daemon=True)
-        process.start()
-        end.close()
-        workers.append((job, pipe, process))
-    deadline = time.monotonic() + seconds
-    said = [receive(pipe, deadline - time.monotonic()) for _, pipe, _ in workers]
-    for compiled, (_, _, process) in zip(said, workers):
-        if isinstance(compiled, str):
-            process.kill()  # before any other is timed
-    for compiled, (job, pipe, process) in zip(said, workers):
+        pipe, process, compiled = started.get(job, (None, None, "not ready in time"))
         times = compiled
         if not isinstance(compiled, str):
-            pipe.send("go")
-            times = receive(pipe, 20)
-        process.kill()
+            times = receive(pipe, 20, "go")
+        if process:
+            process.kill()
         line = "{:30s} {:16s} {:14s}".format(*job)
         if isinstance(times, str):
             print(line, times, flush=True)
@@ -172,22 +193,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--who", default=",".join(BACKENDS))
     parser.add_argument("--mask", default=",".join(MASKS))
-    parser.add_argument("--shape", default="16x2048x16x64", help="BxTxHxK, several with a comma")
+    parser.add_argument(
+        "--shape", default="16x2048x16x64", help="BxTxHxK, several with a comma; with its own mask after :"
+    )
     parser.add_argument("--cut", default="", help="tiles of our kernels, columns:stages each; several with /")
     parser.add_argument("--parts", default="f,fb,map")
     parser.add_argument("--seconds", type=float, default=100, help="to be ready in")
+    parser.add_argument("--processes", type=int, default=16, help="that compile at once")
     parser.add_argument("--out", type=pathlib.Path, help="a folder for times and pictures")
     flags = parser.parse_args()
     has_torch = importlib.util.find_spec("torch") is not None
     jobs = []
-    for who in filter(None, flags.who.split(",")):
+    for shape, who in itertools.product(flags.shape.split(","), filter(None, flags.who.split(","))):
         if who in OF_TORCH and not has_torch:
-            print(f"torch is not installed: {who} is left out")
+            print(f"torch is not installed: {who} is left out of {shape}")
             continue
-        names = [name for name in flags.mask.split(",") if name in TAKES.get(who, (name,))]
+        shape, _, own = shape.partition(":")
+        names = [name for name in (own or flags.mask).split(",") if name in TAKES.get(who, (name,))]
         cuts = flags.cut.split("/") if who == "mosaic" else [""]
-        jobs += [(f"{who} {cut}".strip(), name, s) for s in flags.shape.split(",") for cut in cuts for name in names]
-    found = measure(jobs, flags.parts.split(","), flags.seconds)
+        jobs += [(f"{who} {cut}".strip(), name, shape) for cut in cuts for name in names]
+    found = measure(jobs, flags.parts.split(","), flags.seconds, flags.processes)
     if flags.out:
         flags.out.mkdir(parents=True, exist_ok=True)
         if found:

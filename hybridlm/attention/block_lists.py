@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Int8
 
-from hybridlm.facts.tokens import TokenFacts, as_dict
+from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import FULL, PARTIAL
 from hybridlm.masks.expressions import Comparison, Constant, Fact, join
 from hybridlm.masks.mask import Mask
@@ -65,12 +65,6 @@ def bounded(mask: Mask, facts: TokenFacts, block: int) -> Mask:
     if facts.shape[1] % block == 0:
         return mask
     return Mask(join("and", (mask.canonical, Comparison("==", Fact("k", _IS_THERE), Constant(1)))))
-
-
-def columns(facts: TokenFacts, names: tuple[str, ...]) -> tuple[Int[Array, "B T"], ...]:
-    """The facts a kernel reads, in order."""
-    known = as_dict(facts)
-    return tuple(known[name] for name in names)
 
 
 def check_tokens(lengths: tuple[int, int], q: Array, k: Array) -> None:

@@ -14,8 +14,8 @@ from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks import Mask, computed_fraction
 
 BACKENDS: tuple[ModuleType, ...] = (cudnn, mosaic, splash, dense)
-"""In order of preference. A backend is a module with NAME, refusal(request), prepare(mask, q, k) and attend(...);
-the last one takes every request."""
+"""In order of preference, but for what `_objection` says. A backend is a module with NAME, refusal(request),
+prepare(mask, q, k) and attend(...); the last one takes every request."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +102,9 @@ def _computed(backend: ModuleType, mask: Mask, q_facts: TokenFacts, k_facts: Tok
 def _choose(request: Request, name: str) -> tuple[ModuleType, str]:
     """The backend and the reason for it."""
     if name == "auto":
-        passed = list(itertools.takewhile(lambda backend: backend.refusal(request), BACKENDS))
+        passed = list(itertools.takewhile(lambda backend: _objection(backend, request), BACKENDS))
         chosen = BACKENDS[len(passed)]
-        reasons = [f"not {backend.NAME}: {backend.refusal(request)}" for backend in passed]
+        reasons = [f"not {backend.NAME}: {_objection(backend, request)}" for backend in passed]
         return chosen, "; ".join([*reasons, f"{chosen.NAME} takes it"])
     known = {backend.NAME: backend for backend in BACKENDS}
     if name not in known:
@@ -113,3 +113,15 @@ def _choose(request: Request, name: str) -> tuple[ModuleType, str]:
     if refused:
         raise ValueError(f"attention backend {name!r} was asked for, but {refused}. Use 'auto', or another mask.")
     return known[name], "asked for by name"
+
+
+def _objection(backend: ModuleType, request: Request) -> str | None:
+    """Why a backend is passed over where none was asked for: it refuses, or the next one is known to be faster."""
+    refused = backend.refusal(request)
+    if not refused and backend is cudnn and not mosaic.refusal(request):
+        pattern = cudnn.pattern(request.mask)
+        if pattern.is_causal:
+            return "mosaic is faster at causal masks, forward and backward"
+        if request.head_width == 64 and not pattern.is_padded:
+            return "mosaic is faster at head width 64"
+    return refused

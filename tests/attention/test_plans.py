@@ -18,15 +18,18 @@ ROW = tokens.from_columns(jnp.ones((1, 128), jnp.int32), jnp.arange(128, dtype=j
 ROW_OF_256 = tokens.from_columns(jnp.ones((1, 256), jnp.int32), jnp.arange(256, dtype=jnp.int32)[None])
 GPU, TPU = {"platform": "gpu"}, {"platform": "tpu"}
 
-PADDING = (masks.padding(), PADDED)
 ROUTES = [
-    (masks.causal(), ROW, GPU, "cudnn", "cudnn takes it"),
-    (masks.bidirectional(), ROW, GPU, "cudnn", "cudnn takes it"),
-    (masks.causal() & masks.window(31), ROW, GPU, "cudnn", "cudnn takes it"),
+    (masks.causal(), ROW, GPU, "mosaic", "not cudnn: mosaic is faster at causal masks, forward and backward; mosaic"),
+    (masks.causal(), ROW, {**GPU, "head_width": 128}, "mosaic", "not cudnn: mosaic is faster at causal masks"),
+    (masks.causal() & masks.window(31), ROW, GPU, "mosaic", "not cudnn: mosaic is faster at causal masks"),
+    (masks.causal() & masks.padding(), PADDED, GPU, "mosaic", "not cudnn: mosaic is faster at causal masks"),
+    (masks.bidirectional(), ROW, GPU, "mosaic", "not cudnn: mosaic is faster at head width 64; mosaic takes it"),
+    (masks.bidirectional(), ROW, {**GPU, "head_width": 128}, "cudnn", "cudnn takes it"),
     (masks.padding(), PADDED, GPU, "cudnn", "cudnn takes it"),
-    (masks.causal() & masks.padding(), PADDED, GPU, "cudnn", "cudnn takes it"),
+    (masks.causal(), ROW, {**GPU, "head_width": 96}, "cudnn", "cudnn takes it"),
+    (masks.causal() & masks.window(31), ROW, {**GPU, "dtype": jnp.float16}, "cudnn", "cudnn takes it"),
     (masks.causal(), ROW, {**GPU, "dtype": jnp.float16, "head_width": 256}, "cudnn", "cudnn takes it"),
-    (masks.bidirectional(), SWAPPED, GPU, "cudnn", "cudnn takes it"),
+    (masks.bidirectional(), SWAPPED, {**GPU, "head_width": 128}, "cudnn", "cudnn takes it"),
     (masks.causal(), SWAPPED, GPU, "mosaic", "not cudnn: tokens are not stored in the order of `index`"),
     (masks.causal(), ROW, {}, "dense", "not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; not mosaic"),
     (masks.causal(), ROW, TPU, "splash", "for NVIDIA Hopper GPUs, and this is tpu; splash takes it"),
@@ -50,7 +53,7 @@ ROUTES = [
         "mosaic",
         "unified() is not full, causal, causal with a left window, or one of the first",
     ),
-    (masks.window(31), ROW, {**GPU}, "cudnn", "cudnn takes it"),
+    (masks.window(31), ROW, {**GPU, "backend": "cudnn"}, "cudnn", "asked for by name"),
 ]
 
 
@@ -67,8 +70,8 @@ def test_an_explanation_reads_as_a_sentence():
     on_gpu = attention.explain(masks.causal(), ROW_OF_256, platform="gpu", backend="dense")
     assert str(on_gpu) == "dense: asked for by name; computes 100.0% of blocks, 75.0% needed"
     assert (on_gpu.needed, on_gpu.computed) == (0.75, 1.0)
-    fused = attention.explain(masks.causal(), ROW_OF_256, platform="gpu")
-    assert str(fused) == "cudnn: cudnn takes it; computes 75.0% of blocks, 75.0% needed"
+    fused = attention.explain(masks.causal(), ROW_OF_256, platform="gpu", backend="cudnn")
+    assert str(fused) == "cudnn: asked for by name; computes 75.0% of blocks, 75.0% needed"
     on_cpu = attention.explain(masks.causal(), ROW, dtype=jnp.float32)
     assert str(on_cpu).startswith(
         "dense: not cudnn: cuDNN runs on NVIDIA GPUs, and this is cpu; "
@@ -124,6 +127,7 @@ def test_kernels_are_for_hopper(monkeypatch):
         compute_capability = "8.0"
 
     monkeypatch.setattr(jax, "local_devices", lambda: [Ampere()])
+    assert attention.explain(masks.causal(), ROW, **GPU).backend == "cudnn"
     explanation = attention.explain(masks.unified(), ROW, **GPU)
     assert explanation.backend == "dense"
     assert "for compute capability 9.0 (H100, H200), and this GPU has 8.0" in explanation.reason

@@ -72,7 +72,8 @@ def test_without_a_compiler_the_step_is_lowered_and_the_page_says_so(experiment)
 @pytest.mark.usefixtures("no_cuda")
 def test_attention_through_cudnn_is_planned_without_cudnn(experiment):
     packed = override(experiment, {"model.dtype": "bfloat16", "model.heads": 1, "model.kv_heads": 1})
-    plain = dataclasses.replace(packed, objectives={"ar": autoregressive(across_documents=True)})
+    plain = override(packed, {"model.attention_backend": "cudnn"})
+    plain = dataclasses.replace(plain, objectives={"ar": autoregressive(across_documents=True)})
     found = [plan.make(one, chips.parse("h100:4")) for one in (plain, packed)]
     assert "neither lowered nor compiled" in page(found[0])
     assert found[0].estimate.memory == pytest.approx(found[1].estimate.memory, rel=0.02)  # facts of documents

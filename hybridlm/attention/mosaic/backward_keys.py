@@ -19,13 +19,15 @@ from hybridlm.attention.mosaic.predicate import COLUMNS, spread
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
     LOG2_E,
+    PART,
     WARPGROUP_ROWS,
     WARPGROUPS,
     Schedule,
     Stream,
     Tiles,
     launch,
-    rings,
+    parts,
+    ring,
     run,
 )
 from hybridlm.masks.mask import Mask
@@ -52,98 +54,89 @@ def key_gradients(
     H, (B, S, J, K) = q.shape[2], k.shape
     group = H // J
     schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, steps_per_block=group)
-    score_tile = plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32)
+    score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
 
     def kernel(
         q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, dk_ref, dv_ref, *scratch
     ):
-        (k_smem, v_smem, own_ready), *streamed = scratch
-        (q_smem, q_ready, q_free), (dout_smem, dout_ready, dout_free) = streamed[:2]
-        (sum_smem, sum_ready, sum_free), (delta_smem, delta_ready, delta_free), facts = streamed[2:]
-
-        def block(tile, step):
-            return pl.ds(tile.column(step) * tiles.columns, tiles.columns)
-
-        def head(tile, step):
-            return tile.head * group + lax.rem(step, group)
+        rows, (dk_smem, dv_smem), columns = scratch
+        (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
+        (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
 
         def compute(warpgroup, each):
             each(functools.partial(gradients, warpgroup))
 
         def gradients(warpgroup, tile):
-            batch, kv_head, rows = tile.batch, tile.head, tile.rows(warpgroup)
-            k_tile, v_tile, ready = k_smem.at[warpgroup], v_smem.at[warpgroup], own_ready.at[warpgroup]
-            plgpu.copy_gmem_to_smem(k_ref.at[batch, rows, kv_head], k_tile, ready)
-            plgpu.copy_gmem_to_smem(v_ref.at[batch, rows, kv_head], v_tile, ready)
-            keys = predicate.of_rows(mask, "k", k_facts_ref, tile.row, rows)
-            plgpu.barrier_wait(ready)
+            k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
+            plgpu.barrier_wait(rows_ready.at[warpgroup])
+            keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
 
             def step_of(step, _, dk_ref, dv_ref, *, is_partial):
                 slot = tile.slot(step)
+                plgpu.barrier_wait(ready.at[slot])
 
-                def score_gradient(s_ref, dp_ref):
-                    plgpu.barrier_wait(q_ready.at[slot])
-                    plgpu.wgmma(s_ref, k_tile, q_smem.at[slot].T)
-                    plgpu.barrier_wait(dout_ready.at[slot])
-                    plgpu.wgmma(dp_ref, v_tile, dout_smem.at[slot].T)
-                    plgpu.barrier_wait(sum_ready.at[slot])
-                    log2_sum = predicate.vector(sum_smem.at[slot], COLUMNS)
-                    plgpu.barrier_arrive(sum_free.at[slot])
-                    s = plgpu.wgmma_accumulator_load(s_ref, wait_n=1)
-                    p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
-                    if is_partial:
-                        p = predicate.hide(mask, p, 0.0, keys, query_facts, slot, own_side="k")
-                    plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot])
-                    plgpu.barrier_wait(delta_ready.at[slot])
-                    delta = predicate.vector(delta_smem.at[slot], COLUMNS)
-                    plgpu.barrier_arrive(delta_free.at[slot])
-                    dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=1)
-                    return p * (dp - spread(delta, p.shape, COLUMNS))
+                def multiply(*products):
+                    behind = len(products)  # products still under way
+                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                        plgpu.wgmma(s_ref, k_tile, q_smem.at[slot, part].T)
+                        plgpu.wgmma(dp_ref, v_tile, dout_smem.at[slot, part].T)
+                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                        log2_sum, delta = (
+                            predicate.vector(ref.at[slot, part], COLUMNS) for ref in (sum_smem, delta_smem)
+                        )
+                        s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
+                        p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
+                        if is_partial:
+                            queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
+                            p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
+                        plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
+                        dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=behind - 1)
+                        ds = p * (dp - spread(delta, p.shape, COLUMNS))
+                        plgpu.wgmma(dk_ref, ds.astype(q.dtype), q_smem.at[slot, part])
 
-                ds = pl.run_scoped(score_gradient, score_tile, score_tile)
-                plgpu.wgmma(dk_ref, ds.astype(q.dtype), q_smem.at[slot])
+                pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
                 plgpu.wgmma_wait(0)
-                plgpu.barrier_arrive(dout_free.at[slot])
-                plgpu.barrier_arrive(q_free.at[slot])
+                plgpu.barrier_arrive(free.at[slot])
 
             def accumulate(dk_ref, dv_ref):
                 take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
                 lax.fori_loop(0, tile.full, functools.partial(take, is_partial=False), None)
                 lax.fori_loop(tile.full, tile.total, functools.partial(take, is_partial=True), None)
+                plgpu.barrier_arrive(rows_free.at[warpgroup])
                 return dk_ref[...], dv_ref[...]
 
             dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
-            k_tile[...] = (dk * scale).astype(k.dtype)
-            v_tile[...] = dv.astype(v.dtype)
-            plgpu.commit_smem()
-            plgpu.copy_smem_to_gmem(k_tile, dk_ref.at[batch, rows, kv_head])
-            plgpu.copy_smem_to_gmem(v_tile, dv_ref.at[batch, rows, kv_head])
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+            dk_smem[warpgroup] = (dk * scale).astype(k.dtype)
+            dv_smem[warpgroup] = dv.astype(v.dtype)
+            plgpu.commit_smem()
+            for tile_smem, ref in (dk_smem, dk_ref), (dv_smem, dv_ref):
+                plgpu.copy_smem_to_gmem(tile_smem.at[warpgroup], ref.at[tile.batch, tile.rows(warpgroup), tile.head])
 
-        def matrix(ref, tile, step):
-            return ref.at[tile.batch, block(tile, step), head(tile, step)]
+        def of_columns(tile, step):
+            block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
+            matrices = (ref.at[tile.batch, block, head] for ref in (q_ref, dout_ref))
+            numbers = (ref.at[tile.batch, head, block] for ref in (sum_ref, delta_ref))
+            return *matrices, *numbers, *(ref.at[tile.row, block] for ref in q_facts_ref)
 
-        def numbers(ref, tile, step):
-            return ref.at[tile.batch, head(tile, step), block(tile, step)]
+        def of_rows(tile, warpgroup):
+            block = tile.rows(warpgroup)
+            matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
+            return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
 
-        query_facts = predicate.fact_streams(q_facts_ref, facts, block)
-        streams = [
-            Stream(functools.partial(matrix, q_ref), q_smem, q_ready, q_free),
-            Stream(functools.partial(matrix, dout_ref), dout_smem, dout_ready, dout_free),
-            Stream(functools.partial(numbers, sum_ref), sum_smem, sum_ready, sum_free),
-            Stream(functools.partial(numbers, delta_ref), delta_smem, delta_ready, delta_free),
-        ]
-        run(compute, [*streams, *query_facts], schedule, lists_ref)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
 
-    own = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
-    matrices, numbers = rings((tiles.columns, K), q.dtype, tiles), rings((tiles.columns,), jnp.float32, tiles)
-    ready = plgpu.Barrier(num_barriers=WARPGROUPS, num_arrivals=2)
+    own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
+    numbers = ((tiles.columns,), jnp.float32)
+    rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
+    columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
+    found = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
     kernel = launch(
         kernel,
         out_type=(jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)),
         schedule=schedule,
-        scratch=((own, own, ready), matrices, matrices, numbers, numbers, predicate.fact_rings(mask, "q", tiles)),
+        scratch=(rows, (found, found), columns),
         interpret=interpret,
     )
     return kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists)

@@ -15,13 +15,15 @@ from hybridlm.attention.mosaic.predicate import ROWS, spread
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
     LOG2_E,
+    PART,
     WARPGROUP_ROWS,
     WARPGROUPS,
     Schedule,
     Stream,
     Tiles,
     launch,
-    rings,
+    parts,
+    ring,
     run,
 )
 from hybridlm.masks.mask import Mask
@@ -32,9 +34,9 @@ def query_gradient(
     q: Array,
     k: Array,
     v: Array,
+    out: Array,
     dout: Array,
     log2_sum: Array,
-    delta: Array,
     q_facts: tuple[Array, ...],
     k_facts: tuple[Array, ...],
     lists: BlockLists,
@@ -43,82 +45,97 @@ def query_gradient(
     scale: float,
     tiles: Tiles,
     interpret: Any = None,
-) -> Array:
-    """dq [B, T, H, K]; `log2_sum` is the log-sum-exp in bits, plus infinity for a query that sees nothing."""
+) -> tuple[Array, Array]:
+    """(dq [B, T, H, K], delta = out·dout [B, H, T]).
+
+    `log2_sum` is the log-sum-exp in bits, plus infinity for a query that sees nothing.
+    """
     B, T, H, K = q.shape
     group = H // k.shape[2]
     schedule = Schedule(H, T // BLOCK_ROWS, B, tiles)
-    score_tile = plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32)
+    score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
 
-    def kernel(
-        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, dq_ref, *scratch
-    ):
-        (q_smem, dout_smem, own_ready), (k_smem, k_ready, k_free), (v_smem, v_ready, v_free), facts = scratch
-
-        def block(tile, step):
-            return pl.ds(tile.column(step) * tiles.columns, tiles.columns)
+    def kernel(*refs):
+        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
+        dq_ref, delta_ref, rows, (dq_smem, delta_smem), columns = refs
+        (q_smem, out_smem, dout_smem, sum_smem, *q_facts_smem), rows_ready, rows_free = rows
+        (k_smem, v_smem, *k_facts_smem), ready, free = columns
 
         def compute(warpgroup, each):
             each(functools.partial(gradient, warpgroup))
 
         def gradient(warpgroup, tile):
-            batch, head, rows = tile.batch, tile.head, tile.rows(warpgroup)
-            q_tile, dout_tile, ready = q_smem.at[warpgroup], dout_smem.at[warpgroup], own_ready.at[warpgroup]
-            plgpu.copy_gmem_to_smem(q_ref.at[batch, rows, head], q_tile, ready)
-            plgpu.copy_gmem_to_smem(dout_ref.at[batch, rows, head], dout_tile, ready)
-            queries = predicate.of_rows(mask, "q", q_facts_ref, tile.row, rows)
-            log2_sum = predicate.vector(sum_ref.at[batch, head, rows], ROWS)
-            delta = predicate.vector(delta_ref.at[batch, head, rows], ROWS)
-            plgpu.barrier_wait(ready)
+            q_tile, dout_tile, dq_tile = q_smem.at[warpgroup], dout_smem.at[warpgroup], dq_smem.at[warpgroup]
+            plgpu.barrier_wait(rows_ready.at[warpgroup])
+            queries = predicate.along_rows(mask, "q", q_facts_smem, warpgroup)
+            log2_sum = predicate.vector(sum_smem.at[warpgroup], ROWS)
+            out, dout = (plgpu.load(ref.at[warpgroup], layout=plgpu.Layout.WGMMA) for ref in (out_smem, dout_smem))
+            delta = (out.astype(jnp.float32) * dout.astype(jnp.float32)).sum(axis=1)
 
             def step_of(step, _, dq_ref, *, is_partial):
                 slot = tile.slot(step)
+                plgpu.barrier_wait(ready.at[slot])
 
-                def score_gradient(s_ref, dp_ref):
-                    plgpu.barrier_wait(k_ready.at[slot])
-                    plgpu.wgmma(s_ref, q_tile, k_smem.at[slot].T)
-                    plgpu.barrier_wait(v_ready.at[slot])
-                    plgpu.wgmma(dp_ref, dout_tile, v_smem.at[slot].T)
-                    s = plgpu.wgmma_accumulator_load(s_ref, wait_n=1)
-                    p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, ROWS))
-                    if is_partial:
-                        p = predicate.hide(mask, p, 0.0, queries, key_facts, slot, own_side="q")
-                    return p, dp_ref[...]
+                def multiply(*products):
+                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                        plgpu.wgmma(s_ref, q_tile, k_smem.at[slot, part].T)
+                        plgpu.wgmma(dp_ref, dout_tile, v_smem.at[slot, part].T)
+                    behind = len(products)  # products still under way
+                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                        s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
+                        p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, ROWS))
+                        if is_partial:
+                            keys = predicate.along_columns(mask, "k", k_facts_smem, slot, part)
+                            p = predicate.hide(mask, p, 0.0, queries, keys, of_rows="q")
+                        dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=behind - 2)
+                        ds = p * (dp - spread(delta, p.shape, ROWS))
+                        plgpu.wgmma(dq_ref, ds.astype(q.dtype), k_smem.at[slot, part])
+                        behind -= 1
 
-                p, dp = pl.run_scoped(score_gradient, score_tile, score_tile)
-                plgpu.barrier_arrive(v_free.at[slot])
-                ds = p * (dp - spread(delta, p.shape, ROWS))
-                plgpu.wgmma(dq_ref, ds.astype(q.dtype), k_smem.at[slot])
+                pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
                 plgpu.wgmma_wait(0)
-                plgpu.barrier_arrive(k_free.at[slot])
+                plgpu.barrier_arrive(free.at[slot])
 
             def accumulate(dq_ref):
                 lax.fori_loop(0, tile.full, functools.partial(step_of, dq_ref=dq_ref, is_partial=False), None)
                 lax.fori_loop(tile.full, tile.total, functools.partial(step_of, dq_ref=dq_ref, is_partial=True), None)
+                plgpu.barrier_arrive(rows_free.at[warpgroup])
                 return dq_ref[...]
 
             dq = pl.run_scoped(accumulate, plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32))
-            q_tile[...] = (dq * scale).astype(q.dtype)
-            plgpu.commit_smem()
-            plgpu.copy_smem_to_gmem(q_tile, dq_ref.at[batch, rows, head])
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+            dq_tile[...] = (dq * scale).astype(q.dtype)
+            delta_smem[warpgroup] = delta
+            plgpu.commit_smem()
+            plgpu.copy_smem_to_gmem(dq_tile, dq_ref.at[tile.batch, tile.rows(warpgroup), tile.head])
+            plgpu.copy_smem_to_gmem(delta_smem.at[warpgroup], delta_ref.at[tile.batch, tile.head, tile.rows(warpgroup)])
 
-        def source(ref, tile, step):
-            return ref.at[tile.batch, block(tile, step), lax.div(tile.head, group)]
+        def of_columns(tile, step):
+            block, head = tile.columns(step), lax.div(tile.head, group)
+            matrices = (ref.at[tile.batch, block, head] for ref in (k_ref, v_ref))
+            return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
 
-        keys = Stream(functools.partial(source, k_ref), k_smem, k_ready, k_free)
-        values = Stream(functools.partial(source, v_ref), v_smem, v_ready, v_free)
-        key_facts = predicate.fact_streams(k_facts_ref, facts, block)
-        run(compute, [keys, values, *key_facts], schedule, lists_ref)
+        def of_rows(tile, warpgroup):
+            block = tile.rows(warpgroup)
+            matrices = (ref.at[tile.batch, block, tile.head] for ref in (q_ref, out_ref, dout_ref))
+            return (
+                *matrices,
+                sum_ref.at[tile.batch, tile.head, block],
+                *(ref.at[tile.row, block] for ref in q_facts_ref),
+            )
 
-    own = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
-    ring = rings((tiles.columns, K), q.dtype, tiles)
-    ready = plgpu.Barrier(num_barriers=WARPGROUPS, num_arrivals=2)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
+
+    own, numbers = ((WARPGROUP_ROWS, K), q.dtype), ((WARPGROUP_ROWS,), jnp.float32)
+    rows = ring(WARPGROUPS, own, own, own, numbers, *predicate.arrays(mask, "q", WARPGROUP_ROWS), readers=1)
+    matrix = ((tiles.columns, K), q.dtype)
+    columns = ring(tiles.stages, matrix, matrix, *predicate.arrays(mask, "k", tiles.columns))
+    found = tuple(plgpu.SMEM((WARPGROUPS, *shape), dtype) for shape, dtype in (own, numbers))
     kernel = launch(
         kernel,
-        out_type=jax.ShapeDtypeStruct(q.shape, q.dtype),
+        out_type=(jax.ShapeDtypeStruct(q.shape, q.dtype), jax.ShapeDtypeStruct((B, H, T), jnp.float32)),
         schedule=schedule,
-        scratch=((own, own, ready), ring, ring, predicate.fact_rings(mask, "k", tiles)),
+        scratch=(rows, found, columns),
         interpret=interpret,
     )
-    return kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists)
+    return kernel(q, k, v, out, dout, log2_sum, q_facts, k_facts, lists)

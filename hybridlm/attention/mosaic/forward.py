@@ -24,7 +24,7 @@ from hybridlm.attention.mosaic.tiles import (
     Stream,
     Tiles,
     launch,
-    rings,
+    ring,
     run,
 )
 from hybridlm.masks.mask import Mask
@@ -54,12 +54,10 @@ def forward(
     to_log2 = scale * LOG2_E
 
     def kernel(q_ref, k_ref, v_ref, q_facts_ref, k_facts_ref, lists_ref, out_ref, lse_ref, *scratch):
-        (q_smem, q_ready, q_free), (out_smem, lse_smem, turn), *streamed, facts = scratch
-        (k_smem, k_ready, k_free), (v_smem, v_ready, v_free) = streamed
-
-        def block(tile, step):
-            return pl.ds(tile.column(step) * tiles.columns, tiles.columns)
-
+        rows, (out_smem, lse_smem, turn), keys, values = scratch
+        (q_smem, *q_facts_smem), q_ready, q_free = rows
+        (k_smem, *k_facts_smem), k_ready, k_free = keys
+        (v_smem,), v_ready, v_free = values
         end_turn, await_turn = (functools.partial(f, turn) for f in (plgpu.barrier_arrive, plgpu.barrier_wait))
 
         def skip_turn():
@@ -67,19 +65,17 @@ def forward(
             end_turn()
 
         def compute(warpgroup, each):
-            plgpu.barrier_arrive(q_free.at[warpgroup])
             end_turn()
             pl.when(warpgroup == 1)(skip_turn)
             each(functools.partial(attend, warpgroup))
             pl.when(warpgroup == 0)(skip_turn)
             await_turn()
-            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
 
         def attend(warpgroup, tile):
             batch, head, rows = tile.batch, tile.head, tile.rows(warpgroup)
             q_tile, out_tile, lse_tile = q_smem.at[warpgroup], out_smem.at[warpgroup], lse_smem.at[warpgroup]
-            queries = predicate.of_rows(mask, "q", q_facts_ref, tile.row, rows)
             plgpu.barrier_wait(q_ready.at[warpgroup])
+            queries = predicate.along_rows(mask, "q", q_facts_smem, warpgroup)
             pl.when(tile.total > 0)(lambda: plgpu.barrier_wait(k_ready.at[tile.slot(0)]))
             await_turn()
 
@@ -99,10 +95,11 @@ def forward(
                     return ref[...]
 
                 s = pl.run_scoped(scores, plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32))
+                keys = predicate.along_columns(mask, "k", k_facts_smem, slot) if is_partial else {}
                 plgpu.barrier_arrive(k_free.at[slot])
                 pl.when(step + 1 == tile.total)(free_queries)  # those of the next tile may come
                 if is_partial:
-                    s = predicate.hide(mask, s, -jnp.inf, queries, key_facts, slot, own_side="q")
+                    s = predicate.hide(mask, s, -jnp.inf, queries, keys, of_rows="q")
                 higher = jnp.maximum(highest, s.max(axis=1) * to_log2)
                 p = jnp.exp2(s * to_log2 - spread(higher, s.shape, ROWS))
                 shrink = jnp.exp2(highest - higher)
@@ -141,29 +138,36 @@ def forward(
             plgpu.copy_smem_to_gmem(out_tile, out_ref.at[batch, rows, head])
             plgpu.copy_smem_to_gmem(lse_tile, lse_ref.at[batch, head, rows])
 
-        def source(ref, tile, step):
-            return ref.at[tile.batch, block(tile, step), lax.div(tile.head, group)]
+        def of_rows(tile, warpgroup):
+            block = tile.rows(warpgroup)
+            return q_ref.at[tile.batch, block, tile.head], *(ref.at[tile.row, block] for ref in q_facts_ref)
 
-        keys = Stream(functools.partial(source, k_ref), k_smem, k_ready, k_free)
-        values = Stream(functools.partial(source, v_ref), v_smem, v_ready, v_free)
-        key_facts = predicate.fact_streams(k_facts_ref, facts, block)
-        queries = Stream(lambda tile, part: q_ref.at[tile.batch, tile.rows(part), tile.head], q_smem, q_ready, q_free)
-        run(compute, [keys, values, *key_facts], schedule, lists_ref, rows=queries)
+        def keys_of(tile, step):
+            block = tile.columns(step)
+            return k_ref.at[tile.batch, block, lax.div(tile.head, group)], *(
+                ref.at[tile.row, block] for ref in k_facts_ref
+            )
 
-    rows = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
-    queries = (rows, plgpu.Barrier(num_barriers=WARPGROUPS), plgpu.Barrier(num_barriers=WARPGROUPS))
-    own = (
-        rows,
+        def values_of(tile, step):
+            return (v_ref.at[tile.batch, tile.columns(step), lax.div(tile.head, group)],)
+
+        streams = [Stream(keys_of, *keys), Stream(values_of, *values)]
+        run(compute, Stream(of_rows, *rows), streams, schedule, lists_ref)
+
+    own_matrix, matrix = (((length, K), q.dtype) for length in (WARPGROUP_ROWS, tiles.columns))
+    rows = ring(WARPGROUPS, own_matrix, *predicate.arrays(mask, "q", WARPGROUP_ROWS), readers=1)
+    keys = ring(tiles.stages, matrix, *predicate.arrays(mask, "k", tiles.columns))
+    found = (
+        plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype),
         plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS), jnp.float32),
         plgpu.Barrier(num_arrivals=WARPGROUPS),
     )
-    ring = rings((tiles.columns, K), q.dtype, tiles)
     out_type = (jax.ShapeDtypeStruct(q.shape, q.dtype), jax.ShapeDtypeStruct((B, H, T), jnp.float32))
     kernel = launch(
         kernel,
         out_type=out_type,
         schedule=schedule,
-        scratch=(queries, own, ring, ring, predicate.fact_rings(mask, "k", tiles)),
+        scratch=(rows, found, keys, ring(tiles.stages, matrix)),
         interpret=interpret,
     )
     return kernel(q, k, v, q_facts, k_facts, lists)

@@ -1,15 +1,15 @@
 """A mask inside a kernel: its expression read on tiles of facts, in the registers where the scores are."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from hybridlm.attention.mosaic.tiles import Stream, Tiles, rings
+from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_dense import evaluate
-from hybridlm.masks.expressions import Comparison, Fact, Joined, Not, walk
+from hybridlm.masks.expressions import Absolute, Arithmetic, Comparison, Constant, Fact, Joined, Not, show, walk
 from hybridlm.masks.mask import Mask
 
 ROWS, COLUMNS = 0, 1
@@ -20,8 +20,19 @@ ALONG = {ROWS: plgpu.Layout.WGMMA.reduce(COLUMNS), COLUMNS: plgpu.Layout.WGMMA.r
 
 
 def names(mask: Mask, side: str) -> tuple[str, ...]:
-    """The facts the mask reads of queries ("q") or of keys ("k")."""
-    return tuple(sorted({node.name for node in walk(mask.canonical) if isinstance(node, Fact) and node.side == side}))
+    """The columns the mask reads of queries ("q") or of keys ("k")."""
+    nodes = walk(over_columns(written(mask.canonical)))
+    return tuple(sorted({node.name for node in nodes if isinstance(node, Fact) and node.side == side}))
+
+
+def columns(mask: Mask, side: str, facts: TokenFacts) -> tuple[Array, ...]:
+    """These columns, once for all blocks: facts, and what is computed of the facts of one side."""
+    computed = {show(node): node for node in walk(written(mask.canonical))}
+
+    def column(name):
+        return evaluate(Mask(computed[name]), facts, facts) if name in computed else getattr(facts, name)
+
+    return tuple(map(column, names(mask, side)))
 
 
 def vector(ref: Any, axis: int) -> Array:
@@ -44,55 +55,60 @@ class Side:
         return spread(self._values[name], self._shape, self._axis)
 
 
-def of_rows(mask: Mask, side: str, refs: tuple, row: Any, rows: Any) -> dict[str, Array]:
-    """The facts of a warpgroup's rows."""
-    return {name: vector(ref.at[row, rows], ROWS) for name, ref in zip(names(mask, side), refs)}
+def along_rows(mask: Mask, side: str, refs: Sequence, *where: Any) -> dict[str, Array]:
+    """The facts of a warpgroup's rows, from where they are in each array."""
+    return {name: vector(ref.at[where], ROWS) for name, ref in zip(names(mask, side), refs)}
 
 
-def fact_rings(mask: Mask, side: str, tiles: Tiles) -> tuple:
-    """Rings for the facts of the side that streams."""
-    return tuple(rings((tiles.columns,), jnp.int32, tiles) for _ in names(mask, side))
+def along_columns(mask: Mask, side: str, refs: Sequence, *where: Any) -> dict[str, Array]:
+    """The facts of columns, likewise."""
+    return {name: vector(ref.at[where], COLUMNS) for name, ref in zip(names(mask, side), refs)}
 
 
-def fact_streams(refs: tuple, scratch: tuple, block: Callable) -> list[Stream]:
-    """Streams of the facts of `block(tile, step)`, for the steps with a mask."""
-    return [
-        Stream(lambda tile, step, ref=ref: ref.at[tile.row, block(tile, step)], *ring, is_for_mask=True)
-        for ref, ring in zip(refs, scratch)
-    ]
+def arrays(mask: Mask, side: str, length: int) -> list[tuple]:
+    """What the facts of so many tokens take in shared memory."""
+    return [((length,), jnp.int32)] * len(names(mask, side))
 
 
-def hide(
-    mask: Mask,
-    values: Array,
-    instead: float,
-    own: dict[str, Array],
-    streams: list[Stream],
-    slot: Array,
-    *,
-    own_side: str,
-) -> Array:
-    """A tile with something else where the query may not see the key; frees the facts of the slot."""
-    for stream in streams:
-        plgpu.barrier_wait(stream.ready.at[slot])
-    other_side = "k" if own_side == "q" else "q"
-    other = {n: vector(stream.slots.at[slot], COLUMNS) for n, stream in zip(names(mask, other_side), streams)}
-    sides = {own_side: Side(own, values.shape, ROWS), other_side: Side(other, values.shape, COLUMNS)}
-    seen = evaluate(Mask(_without_not(mask.canonical)), **sides)
+def hide(mask: Mask, values: Array, instead: float, rows: dict, columns: dict, *, of_rows: str) -> Array:
+    """A tile with something else where the query may not see the key; of_rows: which side's facts lie along rows."""
+    sides = {of_rows: Side(rows, values.shape, ROWS), "qk".replace(of_rows, ""): Side(columns, values.shape, COLUMNS)}
+    seen = evaluate(Mask(over_columns(written(mask.canonical))), **sides)
     if isinstance(seen, bool):
-        hidden = values if seen else jnp.full_like(values, instead)
-    else:
-        hidden = jnp.where(seen, values, instead)
-    for stream in streams:
-        plgpu.barrier_arrive(stream.free.at[slot])
-    return hidden
+        return values if seen else jnp.full_like(values, instead)
+    return jnp.where(seen, values, instead)
 
 
-def _without_not(term: Any) -> Any:
-    """The canonical expression with == denied as < or >, because Mosaic has no `not` for tiles of booleans."""
+def written(term: Any) -> Any:
+    """The canonical expression as a tile takes it best.
+
+    (a - b) % n == 0 becomes a % n == b % n, which leaves one comparison per pair. Mosaic has no `not` for tiles of
+    booleans, so == is denied as < or >.
+    """
     match term:
-        case Not(Comparison("==", left, right)):
-            return Joined("or", (Comparison("<", left, right), Comparison("<", right, left)))
+        case Comparison("==", Arithmetic("%", Arithmetic("-", left, right), modulus), Constant(0)):
+            return Comparison("==", Arithmetic("%", left, modulus), Arithmetic("%", right, modulus))
+        case Not(Comparison("==") as same):
+            same = written(same)
+            return Joined("or", (Comparison("<", same.left, same.right), Comparison("<", same.right, same.left)))
         case Joined(op, terms):
-            return Joined(op, tuple(map(_without_not, terms)))
+            return Joined(op, tuple(map(written, terms)))
     return term
+
+
+def over_columns(term: Any) -> Any:
+    """The expression with every term of one side alone as a column, under the text of the term."""
+    match term:
+        case Arithmetic() | Absolute() if len(sides := _sides(term)) == 1:
+            return Fact(*sides, show(term))
+        case Arithmetic(op, left, right) | Comparison(op, left, right):
+            return type(term)(op, over_columns(left), over_columns(right))
+        case Absolute(inner) | Not(inner):
+            return type(term)(over_columns(inner))
+        case Joined(op, terms):
+            return Joined(op, tuple(map(over_columns, terms)))
+    return term
+
+
+def _sides(term: Any) -> set[str]:
+    return {node.side for node in walk(term) if isinstance(node, Fact)}

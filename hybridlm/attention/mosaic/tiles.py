@@ -22,8 +22,8 @@ from hybridlm.attention.block_lists import BlockLists
 WARPGROUPS = 2
 WARPGROUP_ROWS = 64
 BLOCK_ROWS = WARPGROUPS * WARPGROUP_ROWS
-COLUMNS = 64, 128
-"""What a step may take of the streamed side."""
+PART, COLUMNS = 64, (64, 128)
+"""Columns that the gradients take at a time, and those a step may have."""
 LOG2_E = math.log2(math.e)
 
 _COMPUTE_REGISTERS, _MEMORY_REGISTERS = 240, 24
@@ -56,7 +56,7 @@ class Tile:
 
     Attributes:
       row: of the facts. index: which 128 rows. full: steps without a mask. total: all steps.
-      column: the block of columns at a step. slot: the place in shared memory at a step.
+      columns: of a step. slot: the place of a step in shared memory.
     """
 
     batch: Array
@@ -65,9 +65,8 @@ class Tile:
     index: Array
     full: Array
     total: Array
-    column: Callable[[Array], Array]
-    taken: Array | int
-    slot: Callable[[Array], Array]
+    columns: Callable[[Array | int], pl.Slice]
+    slot: Callable[[Array | int], Array]
 
     def rows(self, warpgroup: Array | int) -> pl.Slice:
         """The rows of a warpgroup."""
@@ -76,21 +75,18 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """One ring of blocks in shared memory: where a step of a tile comes from, the slots, and the barriers of each slot.
+    """A ring of blocks in shared memory: where the arrays of a step come from, their slots, the barriers of each."""
 
-    is_for_mask: whether only the steps with a mask read it.
-    """
-
-    source: Callable[[Tile, Array], Any]
-    slots: Any
+    source: Callable[[Tile, Array], tuple]
+    slots: tuple
     ready: Any
     free: Any
-    is_for_mask: bool = False
 
     def fetch(self, tile: Tile, step: Array | int, slot: Array | int) -> None:
         """Copies a step of the tile as soon as the slot is free."""
         plgpu.barrier_wait(self.free.at[slot])
-        plgpu.copy_gmem_to_smem(self.source(tile, step), self.slots.at[slot], self.ready.at[slot])
+        for array, slots in zip(self.source(tile, step), self.slots):
+            plgpu.copy_gmem_to_smem(array, slots.at[slot], self.ready.at[slot])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +127,7 @@ class Schedule:
 
     def _tile(self, lists: BlockLists, number: Array, taken: Array) -> Tile:
         rank, batch = lax.rem(lax.div(number, self.heads), self.rows), lax.div(number, self.heads * self.rows)
-        row = 0 if lists.order.shape[0] == 1 else batch
+        row, width = 0 if lists.order.shape[0] == 1 else batch, self.tiles.columns
         return Tile(
             batch=batch,
             head=lax.rem(number, self.heads),
@@ -139,8 +135,7 @@ class Schedule:
             index=lists.order[row, rank],
             full=lists.full[row, rank] * self.steps_per_block,
             total=lists.total[row, rank] * self.steps_per_block,
-            column=lambda step: lists.column[row, rank, lax.div(step, self.steps_per_block)],
-            taken=taken,
+            columns=lambda step: pl.ds(lists.column[row, rank, lax.div(step, self.steps_per_block)] * width, width),
             slot=lambda step: lax.rem(taken + step, self.tiles.stages),
         )
 
@@ -152,18 +147,17 @@ def processors() -> int:
 
 def run(
     compute: Callable[[Array, Callable], None],
+    rows: Stream,
     streams: list[Stream],
     schedule: Schedule,
     lists: BlockLists,
-    rows: Stream | None = None,
 ) -> None:
     """Calls compute(warpgroup, each) in all warpgroups but the last, which streams; each(visit) goes through the tiles.
 
-    rows: what is copied once per tile, to each warpgroup in the slot of its number; it says itself when that is free.
+    rows: what is copied once per tile, to each warpgroup in the slot of its number, and freed by that warpgroup alone.
     """
     warpgroup = lax.axis_index("warpgroup")
     each = functools.partial(schedule.each, lists)
-    own = [(rows, slot) for slot in range(WARPGROUPS)] if rows else []
 
     def for_each_slot(act):
         @pl.loop(0, schedule.tiles.stages)
@@ -175,34 +169,40 @@ def run(
     def _compute():
         plgpu.set_max_registers(_COMPUTE_REGISTERS, action="increase")
         for_each_slot(plgpu.barrier_arrive)
+        plgpu.barrier_arrive(rows.free.at[warpgroup])
         compute(warpgroup, each)
+        plgpu.wait_smem_to_gmem(0, wait_read_only=True)
 
     @pl.when(warpgroup == WARPGROUPS)
     def _copy():
         plgpu.set_max_registers(_MEMORY_REGISTERS, action="decrease")
 
         def fetch(tile):
-            for stream, slot in own:
-                stream.fetch(tile, slot, slot)
+            for slot in range(WARPGROUPS):
+                rows.fetch(tile, slot, slot)
 
             @pl.loop(0, tile.total)
             def _step(step):
                 for stream in streams:
-                    is_read = step >= tile.full if stream.is_for_mask else True
-                    pl.when(is_read)(functools.partial(stream.fetch, tile, step, tile.slot(step)))
+                    stream.fetch(tile, step, tile.slot(step))
 
         each(fetch)
         for_each_slot(plgpu.barrier_wait)
-        for stream, slot in own:
-            plgpu.barrier_wait(stream.free.at[slot])
+        for slot in range(WARPGROUPS):
+            plgpu.barrier_wait(rows.free.at[slot])
 
 
-def rings(shape: tuple[int, ...], dtype: Any, tiles: Tiles) -> tuple:
-    """Slots for one stream with their barriers: (slots, ready, free)."""
+def parts(tiles: Tiles) -> list[pl.Slice]:
+    """The columns of a step in parts, so that one is multiplied while exponentials of another are taken."""
+    return [pl.ds(first, PART) for first in range(0, tiles.columns, PART)]
+
+
+def ring(count: int, *arrays: tuple[tuple[int, ...], Any], readers: int = WARPGROUPS) -> tuple:
+    """Slots for arrays (shape, dtype) that come together, with their barriers: (slots, ready, free)."""
     return (
-        plgpu.SMEM((tiles.stages, *shape), dtype),
-        plgpu.Barrier(num_barriers=tiles.stages),
-        plgpu.Barrier(num_barriers=tiles.stages, num_arrivals=WARPGROUPS),
+        tuple(plgpu.SMEM((count, *shape), dtype) for shape, dtype in arrays),
+        plgpu.Barrier(num_barriers=count, num_arrivals=len(arrays)),
+        plgpu.Barrier(num_barriers=count, num_arrivals=readers),
     )
 
 
