@@ -17,7 +17,8 @@ from hybridlm.config.model import ModelConfig
 from hybridlm.facts.head import Head
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.models import time
-from hybridlm.models.layer import ACTIVATIONS, Constrain, Mix, Shared, layer
+from hybridlm.models.activations import ACTIVATIONS
+from hybridlm.models.layer import Constrain, Mix, Shared, layer
 from hybridlm.models.norms import norm
 from hybridlm.models.parameters import Leaf, leaves
 from hybridlm.models.rotary import rotation

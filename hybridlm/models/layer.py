@@ -7,13 +7,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from hybridlm.config.model import ModelConfig
-from hybridlm.models import products
+from hybridlm.models import norm_gradient, products
+from hybridlm.models.activations import ACTIVATIONS, gated
 from hybridlm.models.norms import norm, rms
 from hybridlm.models.rotary import Rotation, rotate
 
@@ -24,15 +24,6 @@ an opaque pytree, None in training."""
 
 Constrain = Callable[..., Array]
 """constrain(x, names) -> x: says along which mesh axes x lies, given a name (or None) per dimension of x."""
-
-ACTIVATIONS: dict[str, Callable] = {
-    "swiglu": jax.nn.silu,
-    "geglu": lambda x: jax.nn.gelu(x, approximate=False),
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
-    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
-    "relu": jax.nn.relu,
-    "relu2": lambda x: jnp.square(jax.nn.relu(x)),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +58,16 @@ def _branch(
     """How a branch reads its source and adds to the stream, with the norm at its place: before the branch ("pre"), on
     its output, or after the sum ("post")."""
     place = config.norm_placement
+    beside_BTD = None
+    if stream_BTD is source_BTD and norm_gradient.suits(config, norm_params, source_BTD):
+        stream_BTD, beside_BTD = norm_gradient.beside(source_BTD, norm_params["scale"], config.norm_eps)
 
     def normed(x_BTD):
         return norm(config, norm_params, x_BTD, shared.time_BTE)
 
     def read(pattern, params, name):
+        if beside_BTD is not None:
+            return products.project(pattern, beside_BTD, params, name)
         if place == "pre":
             return products.read(config, norm_params, source_BTD, shared.time_BTE, pattern, params, name)
         return products.project(pattern, source_BTD, params, name)
@@ -113,9 +109,5 @@ def _qk_norm(config, x, scale):
 
 def _ffn(config, shared, params, read, add):
     up_BTCF = shared.constrain(read("btd,dcf->btcf", params, "up"), ("batch", "token", None, "ffn"))
-    # slices, whose gradients add up in one loop; that of `unstack` is a concatenation, which runs slower
-    first_BTF, *gated = (up_BTCF[:, :, column] for column in range(up_BTCF.shape[2]))
-    inner_BTF = ACTIVATIONS[config.activation](first_BTF)
-    if gated:
-        inner_BTF = inner_BTF * gated[0]
+    inner_BTF = gated(config.activation, up_BTCF) if config.gated else ACTIVATIONS[config.activation](up_BTCF[:, :, 0])
     return add("btf,fd->btd", inner_BTF, params, "down")

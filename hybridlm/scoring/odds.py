@@ -14,7 +14,7 @@ from jaxtyping import Array, BFloat16, Float, Int
 
 WORST = 60.0
 """Odds are at most e^60, so that nothing overflows: a target less likely than that counts as if it were not."""
-TOKENS, IDS, DEPTH = 512, 128, 64
+TOKENS, IDS, DEPTH = 256, 128, 64
 """Tokens, ids and numbers of a hidden state come in multiples of these."""
 
 

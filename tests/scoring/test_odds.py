@@ -13,7 +13,7 @@ from hybridlm.facts.head import NEVER, Head, logits
 from hybridlm.scoring import nll, odds
 from hybridlm.scoring.nll import weighted_nll
 
-N, D, V = odds.TOKENS, odds.DEPTH, 2 * odds.IDS
+N, D, V = 2 * odds.TOKENS, odds.DEPTH, 3 * odds.IDS
 
 
 def arrays(never=()):
