@@ -5,7 +5,9 @@ all three, can be read in one glance, and can be replaced for a foreign paramete
 names attached to parameters would need a Flax type in the tree and a second table from names to mesh axes.
 
 The rules cut kernels twice: along D over fsdp × sequence, and along heads, F or V over tensor, so that a layer's second
-product sums over what its first one cut (Megatron's column- then row-parallel pair, Shoeybi et al. 2019).
+product sums over what its first one cut (Megatron's column- then row-parallel pair, Shoeybi et al. 2019). Where D comes
+last, F or V is cut further in its place if the parts are whole tiles: each is one stretch of memory then, which a GPU
+gathers without transposing it.
 """
 
 import math
@@ -21,10 +23,15 @@ from jaxtyping import Array
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.sharding.mesh import BATCH, PARAMETERS, ways
 
-Rules = Sequence[tuple[str, P]]
+Rules = Sequence[tuple[str, *tuple[P, ...]]]
+
+TILE = 16
+"""Rows of bfloat16 that a TPU keeps together; parts that begin within a tile take it more memory (docs/scaling.md)."""
+
+_FURTHER = ("tensor", *PARAMETERS)
 
 RULES: Rules = (
-    ("(embedding/tokens|head/kernel)", P("tensor", PARAMETERS)),
+    ("(embedding/tokens|head/kernel)", P(_FURTHER, None), P("tensor", PARAMETERS)),
     ("embedding/positions", P(None, PARAMETERS)),
     ("head/bias", P("tensor")),
     ("layers/attention/qkv", P(None, PARAMETERS, "tensor", None, None)),
@@ -32,7 +39,7 @@ RULES: Rules = (
     ("layers/attention/out", P(None, "tensor", None, PARAMETERS)),
     ("layers/ffn/up", P(None, PARAMETERS, None, "tensor")),
     ("layers/ffn/up_bias", P(None, None, "tensor")),
-    ("layers/ffn/down", P(None, "tensor", PARAMETERS)),
+    ("layers/ffn/down", P(None, _FURTHER, None), P(None, "tensor", PARAMETERS)),
     ("final_dense/dense", P(PARAMETERS, None)),
     ("layers/.*_norm/time", P(None, None, None, PARAMETERS)),
     ("final_norm/time", P(None, None, PARAMETERS)),
@@ -41,7 +48,8 @@ RULES: Rules = (
     ("(layers|final_dense)/.*_bias", P()),
     ("time/(first|second)(_bias)?", P()),
 )
-"""(regular expression, spec): the first expression that matches the end of a path, from a component on, decides."""
+"""(regular expression, specs): the first expression that matches the end of a path, from a component on, decides, and
+of its specs the first that cuts into whole tiles, else the last."""
 
 ACTIVATIONS = {
     "batch": BATCH,
@@ -59,22 +67,24 @@ ACTIVATIONS = {
 
 
 def specs(tree: Any, rules: Rules = RULES) -> Any:
-    """A PartitionSpec per leaf of parameters, or of an optimizer state, whose paths end with those of parameters.
+    """The first choice per leaf of parameters, or of an optimizer state, whose paths end with those of parameters.
 
     Scalars replicate, and so do factored statistics (Adafactor), which have fewer dimensions than the rule.
     Raises ConfigError naming a path no rule matches.
     """
-    return jax.tree.map_with_path(lambda path, leaf: _spec(_text(path), leaf.shape, rules), tree)
+    return jax.tree.map_with_path(lambda path, leaf: _choices(_text(path), leaf.shape, rules)[0], tree)
 
 
 def shardings(tree: Any, mesh: Mesh | AbstractMesh, rules: Rules = RULES) -> Any:
     """A NamedSharding per leaf; raises ConfigError where a dimension does not divide over its mesh axes."""
 
-    def one(path, leaf, spec):
+    def one(path, leaf):
+        *preferred, last = _choices(_text(path), leaf.shape, rules)
+        spec = next((spec for spec in preferred if _is_in_tiles(leaf.shape, spec, mesh)), last)
         _check_divides(_text(path), leaf.shape, spec, mesh)
         return NamedSharding(mesh, spec)
 
-    return jax.tree.map_with_path(one, tree, specs(tree, rules))
+    return jax.tree.map_with_path(one, tree)
 
 
 def constrain(mesh: Mesh | AbstractMesh) -> Callable[[Array, Sequence[str | None]], Array]:
@@ -104,16 +114,20 @@ def readable(tree: Any) -> str:
     return "\n".join(f"{path:<{width}}  {' '.join(map(_axis_text, spec)) or 'replicated'}" for path, spec in lines)
 
 
-def _spec(path, shape, rules):
+def _choices(path, shape, rules):
     if math.prod(shape) == 1:
-        return P()
-    for pattern, spec in rules:
+        return [P()]
+    for pattern, *choices in rules:
         if re.search(rf"(^|/)({pattern})$", path):
-            return spec if len(spec) <= len(shape) else P()
+            return choices if len(choices[0]) <= len(shape) else [P()]
     raise ConfigError(
         f"no sharding rule matches the parameter {path!r} of shape {shape}; add (pattern, PartitionSpec) for it to the "
         "rules, with P() where every device should hold all of it."
     )
+
+
+def _is_in_tiles(shape, spec, mesh):
+    return all(shape[dim] % (TILE * ways(mesh, _tuple(axes))) == 0 for dim, axes in enumerate(spec) if axes)
 
 
 def _check_divides(path, shape, spec, mesh):

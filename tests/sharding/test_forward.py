@@ -15,8 +15,8 @@ from hybridlm.facts import tokens
 from hybridlm.models import decoder
 from hybridlm.sharding import mesh, rules
 
-CONFIG = ModelConfig(width=16, heads=4, kv_heads=2, ffn=16, qk_norm="full", tied_head=False)
-VOCAB = 16
+CONFIG = ModelConfig(width=16, heads=4, kv_heads=2, ffn=128, qk_norm="full", tied_head=False)
+VOCAB = 128
 IDS = jnp.arange(48, dtype=jnp.int32).reshape(8, 6) % VOCAB
 
 

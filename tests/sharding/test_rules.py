@@ -15,7 +15,7 @@ from hybridlm.sharding import mesh, rules
 EVERY_SWITCH = ModelConfig(
     width=32,
     kv_heads=2,
-    ffn=48,
+    ffn=64,
     norm="layer",
     embedding_norm=True,
     attention_bias="all",
@@ -33,14 +33,14 @@ PICTURE = """
 embedding/norm/bias              replicated
 embedding/norm/scale             replicated
 embedding/positions              - fsdp+sequence
-embedding/tokens                 tensor fsdp+sequence
+embedding/tokens                 tensor+fsdp+sequence -
 final_dense/dense                fsdp+sequence -
 final_dense/dense_bias           replicated
 final_norm/bias                  replicated
 final_norm/scale                 replicated
 final_norm/time                  - - fsdp+sequence
 head/bias                        tensor
-head/kernel                      tensor fsdp+sequence
+head/kernel                      tensor+fsdp+sequence -
 layers/attention/key_norm        replicated
 layers/attention/out             - tensor - fsdp+sequence
 layers/attention/out_bias        replicated
@@ -50,7 +50,7 @@ layers/attention/query_norm      replicated
 layers/attention_norm/bias       replicated
 layers/attention_norm/scale      replicated
 layers/attention_norm/time       - - - fsdp+sequence
-layers/ffn/down                  - tensor fsdp+sequence
+layers/ffn/down                  - tensor+fsdp+sequence -
 layers/ffn/down_bias             replicated
 layers/ffn/up                    - fsdp+sequence - tensor
 layers/ffn/up_bias               - - tensor
@@ -75,6 +75,17 @@ def of(data, fsdp, tensor):
 def test_every_parameter_as_a_picture():
     shown = rules.readable(rules.shardings(shapes(), of(2, 2, 2)))
     assert [line.split() for line in shown.splitlines()] == [line.split() for line in PICTURE.strip().splitlines()]
+
+
+def test_a_table_is_cut_along_its_rows_into_whole_tiles_and_else_along_its_width():
+    """Over eight ways, parts of 16 rows, of 12, and of none that divide."""
+    tree = {"layers/ffn/down": jnp.zeros((1, 128, 32)), "embedding/tokens": jnp.zeros((96, 32))}
+    found = rules.shardings(tree | {"head/kernel": jnp.zeros((100, 32))}, of(1, 4, 2))
+    assert rules.readable(found).splitlines() == [
+        "embedding/tokens  tensor fsdp+sequence",
+        "head/kernel       tensor fsdp+sequence",
+        "layers/ffn/down   - tensor+fsdp+sequence -",
+    ]
 
 
 def test_adam_moments_lie_where_their_parameters_do():

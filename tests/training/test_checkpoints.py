@@ -46,14 +46,14 @@ def make_state(step):
     return State(step, params, optax.adamw(optax.constant_schedule(1e-3)).init(params))
 
 
-def on(devices, tree):
-    """A restore target for `tree`, its leading axes cut over so many devices."""
+def on(devices, tree, axis=0):
+    """A restore target for `tree`, this axis of its leaves cut over so many devices."""
     mesh = jax.make_mesh((devices,), ("fsdp",), devices=jax.devices()[:devices], axis_types=(AxisType.Auto,))
 
     def place(leaf):
         if isinstance(leaf, int):
             return leaf
-        cut = PartitionSpec("fsdp") if leaf.ndim else PartitionSpec()
+        cut = PartitionSpec(*[None] * axis, "fsdp") if leaf.ndim > axis else PartitionSpec()
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=NamedSharding(mesh, cut))
 
     return jax.tree.map(place, tree)
@@ -112,9 +112,11 @@ def test_a_directory_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
         assert_equal_bits(checkpoints.restore(10, on(1, make_state(10))), make_state(10))
 
 
-def test_a_state_saved_from_eight_devices_restores_on_two(tmp_path):
+@pytest.mark.parametrize(("devices", "axis"), [(8, 0), (2, 1)])
+def test_a_state_saved_in_other_parts_restores_on_two_devices(tmp_path, devices, axis):
+    """Saved before the mesh changed, or the rules that say which axis of a parameter is cut."""
     state = make_state(3)
-    spread = jax.device_put(state.params, jax.tree.map(lambda leaf: leaf.sharding, on(8, state.params)))
+    spread = jax.device_put(state.params, jax.tree.map(lambda leaf: leaf.sharding, on(devices, state.params, axis)))
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(3, {"params": spread}, {})
     checkpoints.close()
