@@ -4,12 +4,11 @@
         for columns, texts in itertools.islice(scored(), writer.groups, None):
             writer.write(columns, texts)
 
-Each row group is first a file of its own under `<name>.parts/`. Leaving the block without an error joins them; the
-token file and its texts appear whole, or not at all.
+Each row group is first an Arrow file of its own under `<name>.parts/`, written as it lies in memory. Leaving the block
+without an error joins them; the token file and its texts appear whole, or not at all.
 """
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,15 +80,15 @@ class TokenWriter:
     def write(self, columns: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """One row group, and the texts of the documents that begin in it; safe on disk when this returns."""
         rows = table(self._header, columns)
-        _replace(token_file.texts_path(self._part(self.groups)), _texts(texts))
-        _replace(self._part(self.groups), rows)  # last: its presence says that both are there
+        _keep(self._part(self.groups, "documents"), _texts(texts))
+        _keep(self._part(self.groups), rows)  # last: its presence says that both are there
         self.groups += 1
 
-    def _part(self, number: int) -> epath.Path:
-        return self._parts / f"{number:05d}.parquet"
+    def _part(self, number: int, of: str = "tokens") -> epath.Path:
+        return self._parts / f"{number:05d}.{of}.arrow"
 
     def _check(self) -> None:
-        found = token_file.decode(pq.read_schema(io.BytesIO(self._part(0).read_bytes())).metadata, self._part(0))
+        found = token_file.decode(_kept(self._part(0)).schema.metadata, self._part(0))
         require(
             found == self._header,
             f"{self._parts} holds row groups of an earlier, unfinished scoring with other readings, families or "
@@ -100,26 +99,29 @@ class TokenWriter:
         require(self.groups > 0, f"{self._path} would have no tokens: nothing was written.")
         texts = {}
         for number in range(self.groups):
-            part = pq.read_table(io.BytesIO(token_file.texts_path(self._part(number)).read_bytes()))
+            part = _kept(self._part(number, "documents"))
             for name, text in zip(*(part[column].to_pylist() for column in ("document", "text"))):
                 require(
                     texts.setdefault(name, text) == text,
                     f"document {name!r} was written twice, with two different texts.",
                 )
-        _replace(token_file.texts_path(self._path), _texts(texts))
+        with arriving(token_file.texts_path(self._path)) as path, path.open("wb") as file:
+            pq.write_table(_texts(texts), file, compression="zstd", row_group_size=max(1, len(texts)))
         self._join_groups(dataclasses.replace(self._header, data=token_file.data_hash(texts)))
         self._parts.rmtree()
 
     def _join_groups(self, header: Header) -> None:
         """Copies row group after row group, so that memory holds one at a time."""
-        schema = pq.read_schema(io.BytesIO(self._part(0).read_bytes())).with_metadata(token_file.encode(header))
+        schema = _kept(self._part(0)).schema.with_metadata(token_file.encode(header))
+        # numbers hardly repeat: to look for their like takes longer than all the rest, and saves nothing
+        repeating = [field.name for field in schema if pa.types.is_dictionary(field.type)]
         with (
             arriving(self._path) as path,
             path.open("wb") as file,
-            pq.ParquetWriter(file, schema, compression="zstd") as writer,
+            pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as writer,
         ):
             for number in range(self.groups):
-                rows = pq.read_table(io.BytesIO(self._part(number).read_bytes()))
+                rows = _kept(self._part(number))
                 writer.write_table(rows.select(schema.names).cast(schema), row_group_size=max(1, len(rows)))
 
 
@@ -134,9 +136,14 @@ def _texts(texts: Mapping[str, str]) -> pa.Table:
     return pa.table([list(texts), list(texts.values())], schema=token_file.TEXTS)
 
 
-def _replace(path: epath.Path, rows: pa.Table) -> None:
-    """Writes a file in one piece."""
-    buffer = io.BytesIO()
-    pq.write_table(rows, buffer, compression="zstd", row_group_size=max(1, len(rows)))
+def _keep(path: epath.Path, rows: pa.Table) -> None:
+    """Writes a part in one piece."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
     with arriving(path) as place:
-        place.write_bytes(buffer.getvalue())
+        place.write_bytes(sink.getvalue().to_pybytes())
+
+
+def _kept(path: epath.Path) -> pa.Table:
+    return pa.ipc.open_file(path.read_bytes()).read_all()

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Real
 
-from hybridlm.statistics.intervals import Intervals, bootstrap
+from hybridlm.statistics.intervals import Intervals, percentiles
 from hybridlm.statistics.linearised import clusters_with, ratio
+from hybridlm.statistics.resampling import resample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +33,12 @@ def class_mass(
     level: float = 0.95,
 ) -> ClassMass:
     """Compares the probability mass of classes, added up over all tokens of a cluster, with the tokens they had."""
-    sums, options = (mass_NC, count_NC, tokens_N[:, None]), {"seed": seed, "draws": draws, "level": level}
-    clusters_C = np.full(mass_NC.shape[1], (tokens_N > 0).sum())
-    tokens = tokens_N.sum()
+    mass_RC, count_RC, tokens_R1 = resample((mass_NC, count_NC, tokens_N[:, None]), seed=seed, draws=draws)
+    mass_C, count_C, tokens = mass_NC.sum(0), count_NC.sum(0), tokens_N.sum()
+    all_C = np.full(mass_C.shape, (tokens_N > 0).sum())
     return ClassMass(
-        expected_C=mass_NC.sum(0) / tokens,
-        observed_C=count_NC.sum(0) / tokens,
-        excess=bootstrap(lambda mass, count, all_: (mass - count) / all_, sums, clusters_C, **options),
-        fold=bootstrap(ratio, sums[:2], clusters_with(count_NC), **options),
+        expected_C=mass_C / tokens,
+        observed_C=count_C / tokens,
+        excess=percentiles((mass_C - count_C) / tokens, (mass_RC - count_RC) / tokens_R1, all_C, level),
+        fold=percentiles(ratio(mass_C, count_C), ratio(mass_RC, count_RC), clusters_with(count_NC), level),
     )

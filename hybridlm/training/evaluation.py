@@ -86,7 +86,7 @@ def evaluate(
     for batch, (values, labels_MBT) in _ahead(score, params, missing, place):
         is_counted = [_is_counted(column, values) for column in found]
         sums.add(batch, labels_MBT, values, is_counted)
-        tokens.append(_tokens(task, found, batch, *jax.device_get((labels_MBT, values, is_counted))))
+        tokens.append(_tokens(task, found, batch, *jax.device_get((labels_MBT, _of_tokens(values), is_counted))))
         if kept is not None:
             kept.save(sums.state)
         on_batch(len(tokens))
@@ -118,6 +118,11 @@ def _is_counted(column: Column, values: Mapping[str, Values]) -> Bool[Array, "B 
     """Which tokens of a batch a column counts."""
     is_counted_BT = values[column.reading].is_counted_BT
     return is_counted_BT & values[column.within].is_counted_BT if column.within else is_counted_BT
+
+
+def _of_tokens(values: Mapping[str, Values]) -> dict[str, Values]:
+    """Without what only sums read: of every token the probability of every class, far more than all the rest."""
+    return {name: dataclasses.replace(value, gate_FBT=None, mass_KBT=None) for name, value in values.items()}
 
 
 def _tokens(task: Task, found, batch, labels_MBT, values: Mapping[str, Values], is_counted) -> dict[str, np.ndarray]:

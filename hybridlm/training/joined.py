@@ -43,7 +43,9 @@ def of(config: EvaluationConfig, task: Task, found: Evaluation) -> dict[str, Joi
 def _joined(name: str, combination: Combination, config: EvaluationConfig, task: Task, found: Evaluation) -> Joined:
     families = [family for family in task.tables.families if not config.families or family.name in config.families]
     names = [name, f"{SHARE}/{name}", *combination.experts, "document", *(family.name for family in families)]
-    columns = {column: np.concatenate([batch[column] for batch in found.tokens]) for column in names}
+    # one pass, since every batch may come from a file
+    parts = [[batch[column] for column in names] for batch in found.tokens]
+    columns = dict(zip(names, map(np.concatenate, zip(*parts))))
     is_counted_N = np.isfinite(columns[name])
     columns = {column: values_N[is_counted_N] for column, values_N in columns.items()}
     share_N = columns[f"{SHARE}/{name}"]

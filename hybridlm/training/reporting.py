@@ -2,10 +2,12 @@
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import itertools
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ from hybridlm.reports.scores import Column, Scores, of_families, save
 from hybridlm.training import environment, score_rows, token_table
 from hybridlm.training.evaluation import Evaluation
 from hybridlm.training.pictures import masks
+from hybridlm.training.progress import progress
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
@@ -56,9 +59,26 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
     if not environment.is_primary():
         return
     scores = of(facts, found)
-    export.export(scores, directory / "scores.csv")
+    shown = of_families(scores, facts.experiment.evaluation.families)
+    files = {
+        "scores.csv": functools.partial(export.export, scores),
+        "tokens.parquet": functools.partial(_write_tokens, facts, found),
+        "report.html": functools.partial(_write_page, facts, found, shown, metrics),
+        # last: its presence says that all is there
+        SCORES: functools.partial(save, scores),
+    }
+    with progress("writing", len(files)) as bar:
+        for number, (name, write_to) in enumerate(files.items(), 1):
+            begin = time.monotonic()
+            write_to(directory / name)
+            bar.update(number, f"{name} in {time.monotonic() - begin:.1f} s")
+    terminal.show(shown)
+    print(f"\nreport: {directory / 'report.html'}")
+
+
+def _write_tokens(facts: Facts, found: Evaluation, path: epath.Path) -> None:
     token_table.write(
-        directory / "tokens.parquet",
+        path,
         facts.task,
         found,
         facts.rows,
@@ -68,18 +88,16 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
         run={"name": facts.experiment.name, "step": facts.step, "split": facts.split},
         shown=facts.experiment.evaluation.families,
     )
-    shown = of_families(scores, facts.experiment.evaluation.families)
+
+
+def _write_page(facts: Facts, found: Evaluation, shown: Scores, metrics: epath.Path | None, path: epath.Path) -> None:
     html.write(
         shown,
         curves.read(metrics) if metrics and metrics.exists() else None,
-        directory / "report.html",
+        path,
         masks=masks(facts.experiment, facts.task, facts.rows.read([0])),
         samples=_samples(facts, shown.columns, found),
     )
-    # last: its presence says that all is there
-    save(scores, directory / SCORES)
-    terminal.show(shown)
-    print(f"\nreport: {directory / 'report.html'}")
 
 
 def of(facts: Facts, found: Evaluation) -> Scores:

@@ -111,7 +111,7 @@ def _rows(batch, columns: Sequence[Column], task: Task, where: Places, names: Na
 def _told(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a batch says of columns beside their values, by `what/column`; a column itself may be called "gate", too."""
     told = {*TOLD.values(), SHARE} - {LIKELIEST}
-    return {name: column for name, column in batch.items() if "/" in name and name.partition("/")[0] in told}
+    return {name: batch[name] for name in batch if "/" in name and name.partition("/")[0] in told}
 
 
 def _likeliest(batch, task: Task, shown: Sequence[str]) -> dict[str, np.ma.MaskedArray]:

@@ -1,5 +1,7 @@
 """What was kept is there again for the same request, and for no other; what was cut off counts for nothing."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from hybridlm.training.kept import Kept
 def always(monkeypatch):
     """Sums are saved after every batch."""
     monkeypatch.setattr(keeping, "SHARE", np.inf)
+    monkeypatch.setattr(keeping, "SOONEST", 0.0)
 
 
 def batch(number):
@@ -56,7 +59,7 @@ def test_another_request_begins_anew(tmp_path, always):
 
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
-    clock = iter([0.0, 1.0, 1.0, 10.0, 21.5, 22.0, 22.0])
+    clock = iter([7.0, 60.0, 67.0, 68.0, 68.0, 80.0, 88.5, 89.0, 89.0])
     monkeypatch.setattr("hybridlm.training.kept.time.monotonic", lambda: next(clock))
     kept, saved = Kept(tmp_path, "asked"), []
 
@@ -64,9 +67,17 @@ def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
         saved.append(len(saved))
         return {}
 
-    for _ in range(3):  # a save of one second at 0 is followed by none until 21
+    for expected in (0, 0, 1, 1, 2):  # none in the first minute, and after a save of one second none for twenty
         kept.save(sums)
-    assert saved == [0, 1]
+        assert len(saved) == expected
+
+
+def test_of_a_batch_only_arrays_that_are_asked_for_are_read(tmp_path, monkeypatch):
+    kept, read, member = filled(tmp_path, 1), [], zipfile.ZipFile.open
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda file, name: read.append(name) or member(file, name))
+    (arrays,) = kept
+    assert set(arrays) == {"nats of/ar", "document"} and not read
+    assert arrays["document"].size == 0 and read == ["document.npy"]
 
 
 def test_nothing_is_left_after_removal(tmp_path):

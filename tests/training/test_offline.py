@@ -10,6 +10,7 @@ from etils import epath
 
 from hybridlm.cli.main import main
 from hybridlm.config.exit_codes import ExitCode
+from hybridlm.training import kept as keeping
 from hybridlm.training import workdir
 from hybridlm.training.kept import Kept
 from tests.end_to_end import tiny
@@ -126,6 +127,7 @@ def test_an_interrupted_call_goes_on_and_writes_the_same_bytes(trained, tmp_path
     words = ("--readings=ar,masked", "--config.evaluation.batch_rows=8")
     assert evaluate(trained, tmp_path / "whole", *words) == ExitCode.DONE
     keep, read = Kept.append, []
+    monkeypatch.setattr(keeping, "SOONEST", 0.0)
 
     def interrupted(self, arrays):
         if len(self) == 1:
