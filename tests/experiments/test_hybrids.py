@@ -113,3 +113,22 @@ def test_levels_put_the_cheapest_reading_first_and_leave_out_what_is_of_other_ta
         ["| a", "ar", "exact", "3.000"],
         ["| a", "unigram", "exact", "7.000"],
     ]
+
+
+def test_systems_say_whose_share_it_is_and_who_is_too_sure_cheapest_first(tmp_path):
+    numbers = "mean,low,high,tokens,groups,kind,bits_per_byte"
+    told = ",".join(f"{name},{name}_low,{name}_high" for name in levels.TOLD)
+    labels = [("all", "all"), *(("frequency_mass", band) for band in levels.BANDS)]
+    systems_of = {"chain": (3.0, ""), "gate": (2.5, "0.75"), "unigram": (7.0, "")}
+    rows = [
+        f"{family},{label},{name},{nats},0,9,5,2,exact,1.5,0.5,0,1,0.625,0,1,{share},0,1,,,"
+        for name, (nats, share) in systems_of.items()
+        for family, label in labels
+    ]
+    (tmp_path / "run" / "test").mkdir(parents=True)
+    (tmp_path / "run" / "test" / "scores.csv").write_text("\n".join([f"family,label,column,{numbers},{told}", *rows]))
+    lines = levels.systems_table(levels.systems(epath.Path(tmp_path))).splitlines()
+    assert [line.split(" | ")[1:] for line in lines[2:]] == [
+        ["gate", *["2.500"] * 5, "0.750", "0.750", "+0.125", "+0.125 |"],
+        ["chain", *["3.000"] * 5, "-", "-", "+0.125", "+0.125 |"],
+    ]
