@@ -21,6 +21,10 @@ def anywhere(x: Array, names: tuple[str | None, ...]) -> Array:
     return x
 
 
+PARTS, LEAST, TILE = 16, 2048, 256
+"""Where only some tokens are needed: into how many chunks all would go; and tokens of a chunk: no fewer, multiples."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
     """How many shards a batch has, how many tokens of each one chunk takes, and where arrays lie."""
@@ -28,6 +32,12 @@ class Split:
     groups: int
     chunk: int
     constrain: Constrain
+
+
+def at_once(chunk: int, tokens: int, *, dense: bool) -> int:
+    """How many of a shard's tokens one chunk takes; fewer where not all are needed, for the last takes others along."""
+    part = -(-tokens // PARTS)
+    return min(chunk, tokens) if dense else min(chunk, tokens, max(LEAST, part + -part % TILE))
 
 
 def sweep(
@@ -44,12 +54,13 @@ def sweep(
     """
     shape = jax.tree.leaves(columns)[0].shape[:2]
     columns = jax.tree.map(lambda x: _shards(x, split.groups), columns)
+    chunk = at_once(split.chunk, jax.tree.leaves(columns)[0].shape[1], dense=needed_BT is None)
     if needed_BT is None:
-        carry, values = _visit_all(visit, carry, columns, split.chunk)
+        carry, values = _visit_all(visit, carry, columns, chunk)
     else:
         needed_ZN = _shards(needed_BT, split.groups)
         order_ZN = jnp.argsort(~needed_ZN, axis=1, stable=True)
-        carry, values = _visit_all(visit, carry, _take(columns, order_ZN), split.chunk, needed_ZN.sum(1).max())
+        carry, values = _visit_all(visit, carry, _take(columns, order_ZN), chunk, needed_ZN.sum(1).max())
         values = _take(values, jnp.argsort(order_ZN, axis=1))
     return carry, jax.tree.map(lambda x: x.reshape(*shape, *x.shape[2:]), values)
 
@@ -57,7 +68,6 @@ def sweep(
 def _visit_all(visit, carry, columns, chunk, count=None):
     """Visits the first `count` tokens of every shard, or all of them, in chunks; the last chunk may be padded."""
     size = jax.tree.leaves(columns)[0].shape[1]
-    chunk = min(chunk, size)
     padding = -size % chunk
     columns = jax.tree.map(lambda x: _pad(x, padding), columns)
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hybridlm.facts.head import NEVER, Head, logits
 from hybridlm.scoring import odds
-from hybridlm.scoring.chunks import Constrain, Split, anywhere, sweep
+from hybridlm.scoring.chunks import Constrain, Split, anywhere, at_once, sweep
 from hybridlm.scoring.reductions import pick
 
 
@@ -33,19 +33,19 @@ def weighted_nll(
     """Σ weight·nll, differentiable in hidden and head, and every token's nll in nats; both float32.
 
     The nll is a constant to autodiff, and 0 where the weight is 0. Unless `dense`, tokens of weight 0 cost nothing: the
-    others are gathered first. Logits exist for `chunk` tokens of each of `groups` shards of the batch at a time.
+    others are gathered first. At most, logits of `chunk` tokens of each of `groups` shards of the batch exist at once.
     """
     static = (Split(groups, chunk, constrain), dense, head.softcap)
     return _weighted(static, (hidden_BTD, head.kernel_VD, head.bias_V), (head.never_V, targets_BT, weight_BT))
 
 
 def explain(
-    ids: int, width: int, softcap: float | None, dtype: Any, tokens: int, *, groups: int = 1, chunk: int
+    ids: int, width: int, softcap: float | None, dtype: Any, tokens: int, *, groups: int = 1, chunk: int, dense: bool
 ) -> str:
     """What of the head of so many ids `weighted_nll` has in memory for so many tokens, and why."""
-    at_once = _at_once(tokens, groups, chunk)
-    obstacle = odds.obstacle(ids, width, softcap, dtype, at_once)
-    return f"logits of {at_once:,} tokens at once ({obstacle})" if obstacle else "a kernel that writes no logits"
+    size = at_once(chunk, tokens // groups, dense=dense)
+    obstacle = odds.obstacle(ids, width, softcap, dtype, size)
+    return f"logits of {size:,} tokens at once ({obstacle})" if obstacle else "a kernel that writes no logits"
 
 
 def token_nll(
@@ -83,8 +83,8 @@ def _weighted_with_gradient(static, trained, constants):
     never_V, targets_BT, weight_BT = constants
     head = at_hand(Head(kernel_VD, bias_V, never_V, softcap), hidden_BTD.dtype, split.constrain)
 
-    at_once = _at_once(targets_BT.size, split.groups, split.chunk)
-    is_hindered = odds.obstacle(*head.kernel_VD.shape, softcap, hidden_BTD.dtype, at_once)
+    size = at_once(split.chunk, targets_BT.size // split.groups, dense=dense)
+    is_hindered = odds.obstacle(*head.kernel_VD.shape, softcap, hidden_BTD.dtype, size)
     one_chunk = _nll_and_gradient if is_hindered else _through_odds
 
     def visit(dhead, tokens):
@@ -102,10 +102,6 @@ def _scale(static, gradient, cotangents):
 
 
 _weighted.defvjp(_weighted_with_gradient, _scale)
-
-
-def _at_once(tokens, groups, chunk):
-    return min(chunk, tokens // groups)
 
 
 def _total(nll_BT, weight_BT):

@@ -60,7 +60,7 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     yield "mask", repr(inputs.mask)
     yield "attention", str(found)
     if inputs.loss is None:
-        yield "head", _head(session, rows * width)
+        yield "head", _head(session, rows * width, inputs.dense)
     peak = peak_flops()
     yield "work", f"{flops:.3g} FLOP a step" + (f", {peak:.3g} FLOP/s at best" if peak else "")
     yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
@@ -68,10 +68,10 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     yield "epochs", ", ".join(f"{name} {epochs:.2f}" for name, epochs in read.items()) + " by the last step"
 
 
-def _head(session: Session, positions: int) -> str:
+def _head(session: Session, positions: int, dense: bool) -> str:
     model, training = session.task.model, session.experiment.training
     ids, tokens = model.padded_vocab(session.task.vocab_size), positions // training.accumulate
-    split = {"groups": placement.shards(session.mesh), "chunk": training.head_chunk}
+    split = {"groups": placement.shards(session.mesh), "chunk": training.head_chunk, "dense": dense}
     return nll.explain(ids, model.width, model.logit_softcap or None, jnp.dtype(model.dtype), tokens, **split)
 
 

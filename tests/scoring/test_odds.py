@@ -102,7 +102,7 @@ class Hopper:
     ],
 )
 def test_what_it_suits_and_what_is_said_of_the_rest(tokens, ids, width, softcap, dtype, said, monkeypatch):
-    explain = functools.partial(nll.explain, ids, width, softcap, dtype, tokens, chunk=8192)
+    explain = functools.partial(nll.explain, ids, width, softcap, dtype, tokens, chunk=8192, dense=True)
     assert "not a Hopper GPU" in explain()
     monkeypatch.setattr(jax, "devices", lambda: [Hopper()])
     monkeypatch.setattr(jax, "device_count", lambda: 1)
