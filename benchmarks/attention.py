@@ -2,7 +2,7 @@
 
     python -m benchmarks.attention --shape=16x2048x16x64,1x32768x16x128:8_documents --out=DIR
     python -m benchmarks.attention --who=mosaic --shape=8x4096x16x128 --mask=prefix,documents --cut=128:2,64:2/64:4,64:2
-    python -m benchmarks.attention --who= --out=DIR         the tables and pictures of all shapes timed before
+    python -m benchmarks.attention --who= --out=DIR         the tables and the picture of all shapes timed before
 
 TFLOP/s count visible pairs alone: 4 B H K pairs forward, 3.5 times that forward and backward. Times are medians, with
 the middle half in brackets. Each mask of each backend is compiled in a process of its own, many at once; then one after
@@ -32,6 +32,7 @@ TITLES = {
     "map": "block map, ms",
     "memory": "most memory, MiB",
 }
+NAMES = {"mosaic": "ours", "flex": "FlexAttention", "cudnn": "cuDNN in JAX", "sdpa": "cuDNN in PyTorch"}
 Found = dict[tuple[str, str, str, str], tuple[float, float, float]]
 """Quartiles in milliseconds by backend, mask, shape and part; of memory, three times the most, in MiB."""
 
@@ -157,35 +158,41 @@ def table(found: Found) -> None:
             print("|", " | ".join([name, shape, *cells[:2], ratio, *cells[2:]]), "|")
 
 
-def draw(found: Found, folder: pathlib.Path) -> None:
-    """One picture per mask: TFLOP/s of forward and backward by length, heads 64 wide dashed."""
+def draw(found: Found, path: pathlib.Path) -> None:
+    """A panel per mask, its times forward and backward as TFLOP/s by length; heads 64 wide are hollow."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    for name in dict.fromkeys(key[1] for key in found):
-        figure, axes = pyplot.subplots(figsize=(5, 3.5), layout="constrained")
-        for who in BACKENDS:
-            for K, style in (64, "--"), (128, "-"):
-                keys = [key for key in found if key[0] == who and key[1] == name and key[3] == "fb"]
-                lengths = sorted(
-                    (sizes(key[2])[1], speed(key[:3], "fb", found[key])) for key in keys if sizes(key[2])[3] == K
-                )
-                if lengths:
-                    axes.plot(
-                        *zip(*lengths),
-                        style,
-                        marker="o",
-                        label=f"{who}, {K} wide",
-                        color=f"C{list(BACKENDS).index(who)}",
-                    )
-        axes.set(
-            xscale="log", xlabel="T", ylabel="useful TFLOP/s", title=f"{name}, forward and backward", ylim=(0, None)
-        )
-        axes.legend()
-        figure.savefig(folder / f"attention-{name}.png", dpi=120)
-        pyplot.close(figure)
+    names = list(dict.fromkeys(key[1] for key in found))
+    rows = -(-len(names) // 3)
+    figure, grid = pyplot.subplots(rows, 3, figsize=(10, 2.6 * rows), squeeze=False, layout="constrained")
+    for name, axes in itertools.zip_longest(names, grid.flat):
+        if name is None:
+            axes.set_axis_off()
+            continue
+        for who, title in NAMES.items():
+            draw_lines(axes, {key: times for key, times in found.items() if key[:2] == (who, name)}, who, title)
+        lengths = sorted({sizes(key[2])[1] for key in found if key[1] == name})
+        axes.set(title=name, xscale="log", ylim=(0, 1.1 * axes.dataLim.ymax))
+        axes.set_xticks(lengths, [f"T = {lengths[0]}", *lengths[1:]])
+        axes.minorticks_off()
+    figure.supylabel("useful TFLOP/s, forward and backward")
+    known = {label: line for axes in grid.flat for line, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(known.values(), known, loc="outside upper center", ncols=4)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def draw_lines(axes, found: Found, who: str, title: str) -> None:
+    """The speeds of one backend under one mask, a line for each head width."""
+    for K, fill in (64, "none"), (128, "full"):
+        keys = [key for key in found if sizes(key[2])[3] == K]
+        points = sorted((sizes(key[2])[1], speed(key[:3], "fb", found[key])) for key in keys)
+        if points:
+            color = f"C{list(NAMES).index(who)}"
+            axes.plot(*zip(*points), marker="o", fillstyle=fill, color=color, label=f"{title}, {K} wide")
 
 
 def main() -> None:
@@ -200,7 +207,7 @@ def main() -> None:
     parser.add_argument("--parts", default="f,fb,map")
     parser.add_argument("--seconds", type=float, default=100, help="to be ready in")
     parser.add_argument("--processes", type=int, default=16, help="that compile at once")
-    parser.add_argument("--out", type=pathlib.Path, help="a folder for times and pictures")
+    parser.add_argument("--out", type=pathlib.Path, help="a folder for times and a picture")
     flags = parser.parse_args()
     has_torch = importlib.util.find_spec("torch") is not None
     jobs = []
@@ -220,7 +227,9 @@ def main() -> None:
             (flags.out / f"attention-{flags.shape}.json").write_text(text)
         rows = [row for file in sorted(flags.out.glob("attention-*.json")) for row in json.loads(file.read_text())]
         found = {tuple(row[:4]): tuple(row[4:]) for row in rows}
-        draw(found, flags.out)
+        drawn = {key: times for key, times in found.items() if key[0] in NAMES and key[3] == "fb"}
+        if drawn:
+            draw(drawn, flags.out / "attention.png")
     table(found)
 
 
