@@ -15,14 +15,13 @@ import argparse
 import dataclasses
 import functools
 import importlib.util
-import multiprocessing
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 
 import jax
 import numpy as np
 
+from benchmarks.elsewhere import Elsewhere
 from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import autoregressive
 from hybridlm.config.sampling import GREEDY, SamplingConfig
@@ -107,41 +106,16 @@ def warm(run: Run, prompts_BP: np.ndarray) -> None:
         run(prompts_BP)
 
 
-def serve(asked: Connection, name: str, prompts_BP: np.ndarray, tokens: int) -> None:
-    """Theirs in a process of its own: says when it is ready, then times a run whenever it is asked to."""
-    run = theirs(name, tokens)
-    warm(run, prompts_BP)
-    asked.send("ready")
-    while asked.recv():
-        asked.send(seconds(run, prompts_BP, tokens))
+class Theirs:
+    """Theirs, warm."""
 
-
-class Elsewhere:
-    """`serve` in a process, which ends with this one."""
-
-    def __init__(self, *about):
-        spawning = multiprocessing.get_context("spawn")
-        self._line, there = spawning.Pipe()
-        self._process = spawning.Process(target=serve, args=(there, *about), daemon=True)
-        self._process.start()
-        there.close()
-
-    def is_ready(self, until: float) -> bool:
-        """Waits for the first word, which never comes where the process failed."""
-        try:
-            return self._line.poll(max(until - time.perf_counter(), 0)) and self._line.recv() == "ready"
-        except EOFError:
-            return False
+    def __init__(self, name: str, prompts_BP: np.ndarray, tokens: int):
+        self._run, self._prompts_BP, self._tokens = theirs(name, tokens), prompts_BP, tokens
+        warm(self._run, prompts_BP)
 
     def seconds(self) -> float:
-        """Of one run there."""
-        self._line.send(True)
-        return self._line.recv()
-
-    def stop(self) -> None:
-        """Ends the process, whatever it is at."""
-        self._process.terminate()
-        self._process.join()
+        """Of one run."""
+        return seconds(self._run, self._prompts_BP, self._tokens)
 
 
 def compare(contenders: dict[str, Callable[[], float]], rows: int, tokens: int, runs: int) -> None:
@@ -163,12 +137,14 @@ def measure(flags: argparse.Namespace, prompts: dict[int, np.ndarray], *, is_alo
     """Compiles everything, then compares batch size by batch size."""
     begin = time.perf_counter()
     about = {rows: (flags.preset, prompts_BP, flags.tokens) for rows, prompts_BP in prompts.items()}
-    others = {} if is_alone else {rows: Elsewhere(*each) for rows, each in about.items()}
+    others = {} if is_alone else {rows: Elsewhere(Theirs, *each) for rows, each in about.items()}
+    for other in others.values():
+        other.ask("seconds")
     run = ours(flags.preset, flags.loop, flags.tokens, flags.chunk)
     for rows, prompts_BP in prompts.items():
         warm(run, prompts_BP)
         print(f"batch {rows:3d}  hybridlm     ready after {time.perf_counter() - begin:.0f} s", flush=True)
-    is_ready = {rows: other.is_ready(begin + flags.limit) for rows, other in others.items()}
+    is_ready = {rows: other.answer(begin + flags.limit) is not None for rows, other in others.items()}
     for rows, other in others.items():
         if not is_ready[rows]:
             print(f"batch {rows:3d}  transformers is left out: it failed, or compiled for too long", flush=True)
@@ -177,7 +153,7 @@ def measure(flags: argparse.Namespace, prompts: dict[int, np.ndarray], *, is_alo
     for rows, prompts_BP in prompts.items():
         contenders = {"hybridlm": functools.partial(seconds, run, prompts_BP, flags.tokens)}
         if is_ready.get(rows):
-            contenders["transformers"] = others[rows].seconds
+            contenders["transformers"] = functools.partial(others[rows].call, "seconds")
         compare(contenders, rows, flags.tokens, flags.runs)
     for other in others.values():
         other.stop()

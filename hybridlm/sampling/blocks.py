@@ -37,12 +37,12 @@ class Reader:
     """How blocks are read.
 
     Attributes:
-      memory: of nothing read yet.
+      nothing: () -> the memory of nothing read yet.
       look: (memory, tokens_BT, facts, slot, noise_BT) -> logits_BTV of noisy tokens from that slot on.
       append: (memory, tokens_BT, facts, slot) -> the memory with these clean tokens.
     """
 
-    memory: Any
+    nothing: Callable[[], Any]
     look: Callable[..., Float[Array, "B T V"]]
     append: Callable[..., Any]
 
@@ -56,7 +56,7 @@ def cached(network: Network, shape: tuple[int, int], mask: Mask = MASK) -> Reade
     def append(cache, tokens_BT, facts, slot):
         return caches.append(network, cache, tokens_BT, facts, slot, mask)[1]
 
-    return Reader(_nothing_read(network, shape, mask), look, append)
+    return Reader(functools.partial(_nothing_read, network, shape, mask), look, append)
 
 
 def _nothing_read(network: Network, shape: tuple[int, int], mask: Mask) -> caches.Cache:
@@ -109,7 +109,7 @@ def begin(
         f"rows of {T} tokens, {given} of them read at once, are not whole blocks of {sizes.noisy}; fill the last block "
         "with masked tokens, as `rows.continued` does.",
     )
-    canvas, memory = canvases.start(tokens_BT, mask_id), reader.memory
+    canvas, memory = canvases.start(tokens_BT, mask_id), reader.nothing()
     if given:
         memory = reader.append(memory, tokens_BT[:, :given], facts_of((B, given), sizes.clean), 0)
     first = jnp.argmax(canvas.is_masked_BT.any(0)).astype(jnp.int32)

@@ -7,6 +7,7 @@ reads what the pass before it wrote beside the next masks.
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,11 @@ class Plan:
     passes: int
     size: int
     rest: int
+
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens that each pass writes."""
+        return [self.size] * self.passes + [1] * self.rest
 
 
 def planned(tokens: int, alpha_0: float, steps: int | None) -> Plan:
@@ -82,23 +88,20 @@ def start(
 @functools.partial(jax.jit, static_argnames=("plan", "mask", "choice", "mask_id", "eos"), donate_argnames="state")
 def advance(network: Network, state: State, *, plan: Plan, mask: Mask, choice: Choice, mask_id: int, eos: int) -> State:
     """Writes everything."""
-    one = functools.partial(_pass, network, mask, choice, mask_id)
-    first, size = plan.passes * plan.size, plan.size
-    if plan.passes:
-        state = one(state, 0, 0, size)
-    if plan.passes > 1:
-        state = lax.fori_loop(1, plan.passes, lambda number, state: one(state, number * size, size, size), state)
-    if plan.rest:
-        state = one(state, first, size if plan.passes else 0, 1)
-    if plan.rest > 1:
-        state = lax.fori_loop(first + 1, first + plan.rest, lambda number, state: one(state, number, 1, 1), state)
+    first = 0
+    for (before, size), alike in itertools.groupby(itertools.pairwise([0, *plan.sizes])):
+        one = functools.partial(_pass, network, mask, choice, mask_id, before=before, size=size, begin=first)
+        count = len(list(alike))
+        state = lax.fori_loop(0, count, one, state)
+        first += count * size
     text_BN = jnp.take_along_axis(state.new_BN, jnp.argsort(state.order_BN, axis=1), axis=1)
     count_B = jnp.full(len(text_BN), text_BN.shape[1])
     return dataclasses.replace(state, written=writing.add(state.written, text_BN, count_B, eos))
 
 
-def _pass(network, mask, choice, mask_id, state: State, first, before: int, size: int) -> State:
-    """Reads the `before` tokens written last, and writes `size` from the `first` in the order on."""
+def _pass(network, mask, choice, mask_id, number, state: State, *, begin: int, before: int, size: int) -> State:
+    """One of several alike: reads the `before` tokens written last, and writes the next `size` of the order."""
+    first = begin + number * size
     clean_BT = lax.dynamic_slice_in_dim(state.new_BN, first - before, before, axis=1)
     tokens_BT = jnp.concatenate([clean_BT, jnp.full((len(clean_BT), size), mask_id)], axis=1)
     clean, noisy = _facts(state, first - before, before, stream=0), _facts(state, first, size, stream=1)

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from benchmarks import samplers, text_quality
+from benchmarks import text_quality, text_worth
 
 
 def test_entropy_and_distinct_ngrams_by_hand():
@@ -16,5 +16,7 @@ def test_entropy_and_distinct_ngrams_by_hand():
 
 
 def test_a_text_of_one_word_is_likely_and_told_to_be_worth_nothing():
-    told = samplers.worth(types.SimpleNamespace(tokenizer=None), lambda prompts, texts: 1.0, [[3]], [[7] * 8])
-    assert told.strip() == "perplexity 1.0, entropy 0.00 nats, distinct-1 0.125, distinct-2 0.143, distinct-3 0.167"
+    tokenizer = types.SimpleNamespace(decode=lambda ids: "\n}{" * len(ids))
+    told = text_worth.worth(tokenizer, lambda prompts, texts: 1.0, [[3]], [[7] * 8] * 4).strip().splitlines()
+    assert told[0] == "perplexity 1.0, entropy 0.00 nats, distinct-1 0.125, distinct-2 0.143, distinct-3 0.167"
+    assert told[1].strip().startswith("parses: python 0%") and told[1].endswith("of 1 each")

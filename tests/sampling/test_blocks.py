@@ -33,7 +33,7 @@ def uncached(network, shape):
     def append(memory_BT, tokens_BT, facts, slot):
         return jax.lax.dynamic_update_slice_in_dim(memory_BT, tokens_BT, slot, axis=1)
 
-    return blocks.Reader(jnp.zeros(shape, jnp.int32), look, append)
+    return blocks.Reader(lambda: jnp.zeros(shape, jnp.int32), look, append)
 
 
 @functools.partial(jax.jit, static_argnames=("reader_of", "sampler", "given", "eos", "record"))
@@ -61,7 +61,7 @@ def test_cached_logits_equal_those_of_one_pass_over_everything(small):
     def every_block(network):
         found = []
         for reader in (blocks.cached(network, (3, 12)), uncached(network, (3, 12))):
-            memory = reader.memory
+            memory = reader.nothing()
             for slot in (0, 4, 8):
                 noisy = facts_of((3, SIZE), SIZE, first=slot, stream=blocks.NOISY)
                 found.append(reader.look(memory, noisy_BT, noisy, slot, noise_BT))
@@ -109,7 +109,7 @@ def _of_tables(shape):
     def append(memory_BT, tokens_BT, facts, slot):
         return jax.lax.dynamic_update_slice_in_dim(memory_BT, tokens_BT, slot, axis=1)
 
-    return blocks.Reader(jnp.full(shape, MASK), look, append)
+    return blocks.Reader(lambda: jnp.full(shape, MASK), look, append)
 
 
 def test_blocks_follow_the_chain_rule():
@@ -133,7 +133,7 @@ def test_a_row_that_has_ended_is_filled_up_and_costs_nothing_more():
         says_B1 = jnp.where(slot // 2 == jnp.array([[1], [2]]), eos, 7)
         return 20.0 * jax.nn.one_hot(jnp.broadcast_to(says_B1, tokens_BT.shape), 11)
 
-    reader = blocks.Reader(None, look, lambda memory, *_: memory)
+    reader = blocks.Reader(lambda: None, look, lambda memory, *_: memory)
     tokens_BT = jnp.full((2, 2 * never_read), 10)
     canvas, _ = jax.jit(lambda tokens_BT: _all_blocks(Ordered(steps=1), reader, tokens_BT, 0, 2, 10, eos))(tokens_BT)
     assert canvas.tokens_BT.tolist() == [[7, 7, 9, 9, 9, 9, 9, 9, 9, 9], [7, 7, 7, 7, 9, 9, 9, 9, 9, 9]]
