@@ -22,7 +22,7 @@ def run(argv: Sequence[str]) -> int:
     """Trains; returns the exit code."""
     parser = Parser("train", DESCRIPTION)
     parser.add_argument("--config", required=True, help="a Python file whose get_config() returns an Experiment")
-    parser.add_argument("--workdir", required=True, help="directory of the run (local or gs://)")
+    parser.add_argument("--workdir", required=True, help="directory of the run (local, gs:// or s3://)")
     flags, overrides = parser.read(argv)
     experiment = command_line.load(flags.config, overrides)
 

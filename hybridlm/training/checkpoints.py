@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.data.directories import is_local
-from hybridlm.training import compatibility, digests, durable
+from hybridlm.training import compatibility, digests, durable, staging
 from hybridlm.training.environment import is_primary
 
 _NONE = -1
@@ -62,12 +62,14 @@ class Checkpoints:
         if step == self._trusted:
             return
         self._collect()
-        with self._cleaned_up(step):
+        with self._cleaned_up(step), contextlib.ExitStack() as on_failure:
             self._announce(step)
             metadata = {**metadata, "leaves": compatibility.leaf_table(state)}
             items = ocp.args.Composite(state=ocp.args.StandardSave(state), metadata=ocp.args.JsonSave(metadata))
-            self._orbax.save(self._path(step), args=items)
-        self._pending = self._sealer.submit(self._seal, step)
+            outgoing = on_failure.enter_context(contextlib.closing(staging.Outgoing(self._path(step))))
+            self._orbax.save(outgoing.place, args=items)
+            on_failure.pop_all()
+        self._pending = self._sealer.submit(self._seal, step, outgoing)
         self._trusted = step
 
     def poll(self) -> None:
@@ -141,8 +143,11 @@ class Checkpoints:
         return self._read(step, state=ocp.args.PyTreeRestore(target, placed, partial_restore=True))["state"]
 
     def _read(self, step, **items):
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-            return reader.restore(self._path(step), args=ocp.args.Composite(**items))
+        with (
+            staging.fetched(self._path(step)) as place,
+            ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader,
+        ):
+            return reader.restore(place, args=ocp.args.Composite(**items))
 
     def _path(self, step) -> epath.Path:
         return self._directory / str(step)
@@ -156,10 +161,11 @@ class Checkpoints:
                 raise FileExistsError(f"{self._path(step)} is there already; resume from it, or move it away")
             self._beside(step, "saving").touch()
 
-    def _seal(self, step):
+    def _seal(self, step, outgoing):
         """Runs in the background: awaits the arrays of every process, then writes the manifest."""
-        with self._cleaned_up(step):
+        with self._cleaned_up(step), contextlib.closing(outgoing):
             self._orbax.wait_until_finished()
+            outgoing.deliver()
             if is_primary():
                 digests.seal(self._path(step))
                 self._beside(step, "saving").unlink()

@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
+import jax
 from etils import epath
 
 from hybridlm.config import logins
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import from_dict, to_dict
-from hybridlm.data.directories import is_local
-from hybridlm.training import durable, environment, lines
+from hybridlm.training import durable, environment, lines, staging
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
@@ -24,9 +24,10 @@ def check(workdir: epath.Path, experiment: Experiment) -> None:
     no number of the run depends on, and the mesh, which changes them in their last bits.
     """
     require(
-        is_local(workdir) or str(workdir).startswith("gs://"),
-        f"--workdir={workdir}: checkpoints are written to directories and to gs:// alone, since Orbax knows no other "
-        "store; mount the bucket (mountpoint-s3, for example) and name the directory. Data may lie in s3:// as it is.",
+        not staging.is_needed(workdir) or jax.process_count() == 1,
+        f"--workdir={workdir}: {jax.process_count()} processes write one checkpoint together, to directories and to "
+        "gs:// alone, since Orbax knows no other store; mount the bucket (mountpoint-s3, for example) and name the "
+        "directory. Data may lie in s3:// as it is, and the run of one process, too.",
     )
     why = "a config is kept in the workdir and in every checkpoint"
     logins.refuse(json.dumps(to_dict(experiment)), "the config", why)

@@ -166,16 +166,6 @@ def test_a_run_owns_its_directory_there_too():
         workdir.check(directory, Experiment(name="other"))
 
 
-def test_a_store_that_checkpoints_cannot_be_written_to_is_refused_before_any_work():
-    with pytest.raises(ConfigError) as refused:
-        workdir.check(epath.Path("s3://bucket/run"), Experiment(name="mine"))
-    assert str(refused.value) == (
-        "--workdir=s3://bucket/run: checkpoints are written to directories and to gs:// alone, since Orbax knows no "
-        "other store; mount the bucket (mountpoint-s3, for example) and name the directory. Data may lie in s3:// as "
-        "it is."
-    )
-
-
 class StopsAt(Preemption):
     """A notice of preemption at the seventh question."""
 
