@@ -42,6 +42,8 @@ class Plan:
 
     backend: ModuleType
     prepared: Any
+    stretch = None
+    """The mesh axis that rows are cut along: none, for all of a row is here."""
 
     def attend(
         self,

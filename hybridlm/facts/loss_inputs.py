@@ -46,6 +46,7 @@ class LossInputs:
       loss: in place of the NLL, a loss(reductions, inputs) per token of `scoring.reductions.Reductions`; hashable
         (static). If it has a function f(log_p, noise), its sum over the vocabulary is `reductions.sum_f`.
       dense: True if nearly every position has a target, so that gathering targets first would not pay (static).
+      first_target: positions before this one have no target in any row (static).
     """
 
     inputs_BT: Int[Array, "B T"]
@@ -60,3 +61,4 @@ class LossInputs:
     parts: tuple[Part, ...] = dataclasses.field(metadata={"static": True})
     loss: Callable | None = dataclasses.field(default=None, metadata={"static": True})
     dense: bool = dataclasses.field(default=True, metadata={"static": True})
+    first_target: int = dataclasses.field(default=0, metadata={"static": True})

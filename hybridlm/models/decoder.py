@@ -63,14 +63,17 @@ class Decoder(nn.Module):
         state: Any = None,
         noise_BT: Float[Array, "B T"] | None = None,
         constrain: Constrain = anywhere,
-    ) -> tuple[Float[Array, "B T D"], Any]:
-        """Hidden states after the final norm, and the new state of every layer, stacked."""
+        first: int = 0,
+    ) -> tuple[Float[Array, "B U D"], Any]:
+        """Hidden states after the final norm from token `first` on, and the new state of every layer, stacked."""
         config, params = self.config, self.parameters()
         shared = Shared(rotation(config, facts.position), _time(config, params, tokens_BT, noise_BT), mix, constrain)
         h_BTD = _embed(config, params["embedding"], tokens_BT, facts, constrain)
         h_BTD = constrain(h_BTD, ("batch", "token", "model"))
         step = functools.partial(layer, config, shared)
-        h_BTD, state = over_layers(step, params["layers"], h_BTD, state, loop=config.loop, remat=config.remat)
+        last = functools.partial(step, first=first)
+        h_BTD, state = over_layers(step, last, params["layers"], h_BTD, state, loop=config.loop, remat=config.remat)
+        h_BTD = h_BTD[:, first - tokens_BT.shape[1] :]  # layers of a scan are all alike: the last makes every token
         if config.final_dense != "none":
             h_BTD = _dense(config, params["final_dense"], h_BTD)
         if config.final_norm:
@@ -126,14 +129,16 @@ def apply(
     state: Any = None,
     noise_BT: Float[Array, "B T"] | None = None,
     constrain: Constrain = anywhere,
-) -> tuple[Float[Array, "B T D"], Any]:
-    """Hidden states after the final norm, and the state `mix` returned for every layer, stacked.
+    first: int = 0,
+) -> tuple[Float[Array, "B U D"], Any]:
+    """Hidden states after the final norm from token `first` on, and the state `mix` returned for every layer, stacked.
 
     `noise_BT` is the share of tokens a corruption replaces, 1 - alpha(t); None is clean text. A token id or a learned
     position outside its table gives NaN at that token.
     """
     network = Decoder(config, vocab_size)
-    return network.apply({"params": params}, tokens_BT, facts, mix, state=state, noise_BT=noise_BT, constrain=constrain)
+    given = {"state": state, "noise_BT": noise_BT, "constrain": constrain, "first": first}
+    return network.apply({"params": params}, tokens_BT, facts, mix, **given)
 
 
 def head(params: Mapping[str, Any], config: ModelConfig, vocab_size: int, never_ids: Sequence[int] = ()) -> Head:

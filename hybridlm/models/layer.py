@@ -43,11 +43,16 @@ def layer(
     params: Mapping[str, Any],
     x_BTD: Float[Array, "B T D"],
     state: Any,
-) -> tuple[Float[Array, "B T D"], Any]:
-    """The residual stream after this layer, and the layer's new state."""
+    first: int = 0,
+) -> tuple[Float[Array, "B U D"], Any]:
+    """The residual stream after this layer, from token `first` on, and the layer's new state.
+
+    Keys and values of the tokens before are made and seen, and attention is whole; what follows it leaves them out.
+    """
     read, add = _branch(config, shared, params["attention_norm"], x_BTD, x_BTD)
-    h_BTD, state = _attention(config, shared, number, params["attention"], read, add, state)
-    source_BTD = x_BTD if config.parallel_residual else h_BTD
+    out_BTHK, state = _attention(config, shared, number, params["attention"], read, state)
+    h_BTD = add("bthk,hkd->btd", out_BTHK[:, first:], params["attention"], "out")
+    source_BTD = x_BTD[:, first:] if config.parallel_residual else h_BTD
     read, add = _branch(config, shared, params["ffn_norm"], source_BTD, h_BTD)
     return _ffn(config, shared, params["ffn"], read, add), state
 
@@ -56,7 +61,7 @@ def _branch(
     config: ModelConfig, shared: Shared, norm_params: Mapping[str, Array], source_BTD: Array, stream_BTD: Array
 ) -> tuple[Callable, Callable]:
     """How a branch reads its source and adds to the stream, with the norm at its place: before the branch ("pre"), on
-    its output, or after the sum ("post")."""
+    its output, or after the sum ("post"). What is added may be of the last tokens alone."""
     place = config.norm_placement
     beside_BTD = None
     if stream_BTD is source_BTD and norm_gradient.suits(config, norm_params, source_BTD):
@@ -73,22 +78,22 @@ def _branch(
         return products.project(pattern, source_BTD, params, name)
 
     def add(pattern, x, params, name):
+        h_BTD = stream_BTD[:, -x.shape[1] :]
         if place == "output":
-            h_BTD = stream_BTD + normed(products.project(pattern, x, params, name))
+            h_BTD = h_BTD + normed(products.project(pattern, x, params, name))
         else:
-            h_BTD = products.add(stream_BTD, pattern, x, params, name)
+            h_BTD = products.add(h_BTD, pattern, x, params, name)
         return shared.constrain(normed(h_BTD) if place == "post" else h_BTD, ("batch", "token", "model"))
 
     return read, add
 
 
-def _attention(config, shared, number, params, read, add, state):
+def _attention(config, shared, number, params, read, state):
     q_BTHK, k_BTJK, v_BTJK = _heads(config, params, read)
     q_BTHK = shared.constrain(rotate(q_BTHK, shared.rotation), ("batch", "token", "head", None))
     k_BTJK = shared.constrain(rotate(k_BTJK, shared.rotation), ("batch", "token", "kv_head", None))
     v_BTJK = shared.constrain(v_BTJK, ("batch", "token", "kv_head", None))
-    out_BTHK, state = shared.mix(number, q_BTHK, k_BTJK, v_BTJK, state)
-    return add("bthk,hkd->btd", out_BTHK, params, "out"), state
+    return shared.mix(number, q_BTHK, k_BTJK, v_BTJK, state)
 
 
 def _heads(config, params, read):

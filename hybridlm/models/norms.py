@@ -24,9 +24,10 @@ def norm(
     config: ModelConfig,
     params: Mapping[str, Array],
     x_BTD: Float[Array, "B T D"],
-    time_BTE: Float[Array, "B T E"] | None = None,
+    time_BTE: Float[Array, "B S E"] | None = None,
 ) -> Float[Array, "B T D"]:
-    """The configured norm over D, modulated by the time features where this norm has weights for them."""
+    """The configured norm over D, modulated where it has weights for that by the time features of the row, whose last
+    tokens x holds."""
     y_BTD = x_BTD.astype(jnp.float32)
     if config.norm == "layer":
         y_BTD = y_BTD - jnp.mean(y_BTD, -1, keepdims=True)
@@ -35,6 +36,7 @@ def norm(
         y_BTD = y_BTD + params["bias"]
     if time_BTE is not None and "time" in params:
         kernel_EcD = params["time"].astype(time_BTE.dtype)
+        time_BTE = time_BTE[:, -x_BTD.shape[1] :]
         scale_BTD, shift_BTD = jnp.unstack(jnp.einsum("bte,ecd->btcd", time_BTE, kernel_EcD), axis=2)
         y_BTD = y_BTD * (1 + scale_BTD.astype(jnp.float32)) + shift_BTD
     return y_BTD.astype(x_BTD.dtype)

@@ -24,7 +24,7 @@ def read(
     config: ModelConfig,
     norm_params: Mapping[str, Array],
     h_BTD: Float[Array, "B T D"],
-    time_BTE: Float[Array, "B T E"] | None,
+    time_BTE: Float[Array, "B S E"] | None,
     pattern: str,
     params: Mapping[str, Array],
     name: str,

@@ -20,13 +20,16 @@ POLICIES = {
 
 
 def over_layers(
-    step: Callable, stacked: Any, h_BTD: Float[Array, "B T D"], state: Any, *, loop: str, remat: str
-) -> tuple[Float[Array, "B T D"], Any]:
-    """Runs step(number, params, h, state) -> (h, state) over the leading axis of `stacked` and of `state`."""
+    step: Callable, last: Callable, stacked: Any, h_BTD: Float[Array, "B T D"], state: Any, *, loop: str, remat: str
+) -> tuple[Float[Array, "B U D"], Any]:
+    """Runs step(number, params, h, state) -> (h, state) over the leading axis of `stacked` and of `state`; an unrolled
+    loop ends with `last` in its place."""
     if loop == "scan":
         # Inside a scan nothing outside can be merged with the recomputation, so guarding against that would only cost.
         return _scanned(_rematerialised(step, remat, prevent_cse=False), stacked, h_BTD, state)
-    return _unrolled(lambda number: _rematerialised(functools.partial(step, number), remat), stacked, h_BTD, state)
+    steps = [step] * (_layers(stacked) - 1) + [last]
+    steps = [_rematerialised(functools.partial(one, number), remat) for number, one in enumerate(steps)]
+    return _unrolled(steps, stacked, h_BTD, state)
 
 
 def _rematerialised(step, remat, **options):
@@ -38,10 +41,10 @@ def _scanned(step, stacked, h_BTD, state):
     return lax.scan(lambda h_BTD, one: step(one[0], one[1], h_BTD, one[2]), h_BTD, (numbers_L, stacked, state))
 
 
-def _unrolled(step_of, stacked, h_BTD, state):
-    layers, states = _layers(stacked), []
-    for number, (params, one) in enumerate(zip(_unstack(stacked, layers), _unstack(state, layers), strict=True)):
-        h_BTD, one = step_of(number)(params, h_BTD, one)
+def _unrolled(steps, stacked, h_BTD, state):
+    layers, states = len(steps), []
+    for step, params, one in zip(steps, _unstack(stacked, layers), _unstack(state, layers), strict=True):
+        h_BTD, one = step(params, h_BTD, one)
         states.append(one)
     return h_BTD, jax.tree.map(lambda *parts: jnp.stack(parts), *states)
 

@@ -118,10 +118,11 @@ def _join(built: list[LossInputs], allocation: Allocation) -> LossInputs:
     """All rows of the step under the one rule, those of each objective spread evenly over the batch."""
     parts = tuple(part for one in built for part in one.parts)
     dense, in_order = all(one.dense for one in built), all(one.facts.in_order for one in built)
+    static = {"parts": parts, "dense": dense, "first_target": min(one.first_target for one in built)}
 
     def alike(one: LossInputs) -> LossInputs:
         facts = dataclasses.replace(one.facts, in_order=in_order)
-        return dataclasses.replace(one, facts=facts, mask=masks.unified(), parts=parts, dense=dense)
+        return dataclasses.replace(one, facts=facts, mask=masks.unified(), **static)
 
     # row k of the step is the next unused row of objective order[k]
     place = np.argsort(np.argsort(allocation.order, kind="stable"))

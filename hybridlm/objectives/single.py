@@ -61,6 +61,7 @@ def build(
         parts=parts(name, objective),
         loss=TokenBound(len(ids.ordinary)) if objective.corruption == "uniform" else None,
         dense=objective.corruption in ("none", "all") and objective.streams == 1 and not objective.prefix,
+        first_target=0 if objective.streams == 1 or objective.has_two_losses else text.tokens_BT.shape[1],
     )
 
 

@@ -97,7 +97,8 @@ def hidden(
     constrain: Callable = decoder.anywhere,
     plan: Callable = attention.plan,
 ) -> Float[Array, "B T D"]:
-    """Hidden states of a batch of any objectives: one mask, prepared once by `plan` and shared by all layers."""
+    """Hidden states of a batch of any objectives: one mask, prepared once by `plan` and shared by all layers. Before
+    the first target they may be 0."""
     planned = plan(
         inputs.mask,
         inputs.facts,
@@ -105,6 +106,7 @@ def hidden(
         head_width=task.model.key_width,
         backend=task.model.attention_backend,
     )
+    first = 0 if planned.stretch else inputs.first_target  # the rest of a row that is cut would have to be cut anew
     h_BTD, _ = decoder.apply(
         task.model,
         task.vocab_size,
@@ -114,7 +116,9 @@ def hidden(
         planned.mix,
         noise_BT=inputs.noise_BT,
         constrain=constrain,
+        first=first,
     )
+    h_BTD = jnp.pad(h_BTD, ((0, 0), (first, 0), (0, 0)))
     return constrain(h_BTD, ("batch", "row", "model"))
 
 

@@ -107,6 +107,25 @@ def test_time_conditioning_starts_as_nothing_and_is_local_to_its_token():
     assert (np.any(clean != noisy, axis=-1) == (noise_BT > 0)).all()
 
 
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"norm_placement": "post", "final_dense": "gelu"},
+        {"norm_placement": "output", "time_conditioning": True},
+        {"parallel_residual": True, "time_conditioning": True},
+    ],
+    ids=str,
+)
+def test_the_last_tokens_alone_are_the_last_of_all(switches):
+    config, params = small(**switches)
+    params = jax.tree.map(lambda x: x + 0.01, params)
+    noise_BT = jnp.linspace(0, 1, 12).reshape(2, 6)
+    everyone = functools.partial(dense, jnp.ones((1, 6, 6), bool))
+    whole = hidden(config, params, ids(), everyone, noise_BT=noise_BT)
+    last = hidden(config, params, ids(), everyone, noise_BT=noise_BT, first=4)
+    np.testing.assert_allclose(last, whole[:, 4:], atol=1e-6)
+
+
 def test_each_norm_placement_and_residual_is_another_network():
     variants = [{"norm_placement": place} for place in ("pre", "post", "output")] + [{"parallel_residual": True}]
     answers = [hidden(*small(**variant), ids(), alone) for variant in variants]

@@ -65,6 +65,19 @@ def pairs(inputs, mask):
     return set(zip(name[row, query].tolist(), name[row, key].tolist(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("objectives", "first"),
+    [
+        ({"fine": block_diffusion(2), "eso": eso_lm()}, 12),
+        ({"block": block_diffusion(4), "ar": autoregressive()}, 0),
+        ({"block": block_diffusion(4), "shared": shared_ar_diffusion(4)}, 0),
+    ],
+    ids=["noisy streams alone", "plain rows too", "a clean stream too"],
+)
+def test_targets_begin_where_the_first_of_all_begin(objectives, first, rows, ids):
+    assert mixture.build(objectives, rows, ids, jax.random.key(0)).first_target == first
+
+
 @MIXTURES
 def test_everybody_sees_what_they_see_alone(objectives, rows, ids):
     joined = mixture.build(objectives, rows, ids, jax.random.key(0))

@@ -51,6 +51,14 @@ def test_every_counted_token_is_a_target_once_and_the_others_never(draw, objecti
     assert not np.any(np.asarray(inputs.targets_BT)[places < 0])
 
 
+def test_targets_begin_where_it_is_said(draw, objective, batch):
+    """A clean stream that only is seen, is known to predict nothing."""
+    inputs, length = draw(objective), batch["tokens"].shape[1]
+    is_idle = objective.streams == 2 and not objective.has_two_losses
+    assert inputs.first_target == (length if is_idle else 0)
+    assert not np.any(np.asarray(inputs.target_index_BT)[:, : inputs.first_target] >= 0)
+
+
 def test_bos_and_padding_are_never_corrupted(draw, objective, batch):
     noisy = np.asarray(draw(objective).inputs_BT)[:, -batch["tokens"].shape[1] :]
     untouchable = (batch["segment_ids"] == 0) | (batch["positions"] == 0)

@@ -1,16 +1,24 @@
 """What training and evaluation share: ids, labels, and a head that starts at the unigram."""
 
+import dataclasses
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.config.objective import autoregressive
+from hybridlm.config.mesh import MeshConfig
+from hybridlm.config.objective import autoregressive, block_diffusion
 from hybridlm.config.storage import override
 from hybridlm.facts.head import logits
 from hybridlm.objectives import single
 from hybridlm.objectives.text import from_batch
+from hybridlm.scoring.nll import weighted_nll
+from hybridlm.sharding.mesh import make as make_mesh
+from hybridlm.training import placement
 from hybridlm.training import session as sessions
 from hybridlm.training import task as tasks
 
@@ -66,6 +74,53 @@ def test_columns_follow_the_target_to_where_it_is_predicted(task, session):
     for name, column in found.items():
         np.testing.assert_array_equal(column[:, :-1][predicts], batch[name][:, 1:][predicts])
     assert predicts.sum() > 100
+
+
+@pytest.fixture(scope="module")
+def two_streams(task, session):
+    """A network in an unrolled loop, its parameters, and inputs whose left half is only seen."""
+    batch = {name: jnp.asarray(column) for name, column in session.stream.batch(0).items()}
+    inputs = single.build("block", block_diffusion(8), from_batch(batch), task.ids, jax.random.key(0))
+    unrolled = dataclasses.replace(task, model=dataclasses.replace(task.model, loop="unroll"))
+    return unrolled, tasks.init(task, jax.random.key(1)), inputs
+
+
+def test_a_clean_stream_that_is_only_seen_is_left_out_and_the_loss_is_the_same(two_streams):
+    task, params, inputs = two_streams
+
+    @jax.jit
+    def gradient(params, inputs):
+        def loss(params):
+            h_BTD, head = tasks.hidden(task, params, inputs), tasks.head(task, params)
+            split = {"chunk": 1024, "dense": False}
+            return weighted_nll(h_BTD, head, inputs.targets_BT, inputs.train_weight_BT, **split)[0], h_BTD
+
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    (loss, h_BTD), found = gradient(params, inputs)
+    (whole_loss, whole_BTD), expected = gradient(params, dataclasses.replace(inputs, first_target=0))
+    length = inputs.first_target
+    assert (h_BTD[:, :length] == 0).all() and (whole_BTD[:, :length] != 0).any(-1).all()
+    np.testing.assert_allclose(h_BTD[:, length:], whole_BTD[:, length:], atol=1e-5)
+    np.testing.assert_allclose(loss, whole_loss, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, expected)
+
+
+CUT = {"rows whole": ({"fsdp": 2, "tensor": 2}, True), "rows cut": ({"sequence": 2}, False)}
+
+
+@pytest.mark.parametrize(("sizes", "is_left_out"), CUT.values(), ids=CUT)
+def test_a_row_that_devices_share_is_not_cut_again(two_streams, sizes, is_left_out):
+    """Else the half that is left would first have to be spread over them anew."""
+    task, params, inputs = two_streams
+    where = make_mesh(MeshConfig(**{"data": 1} | sizes), jax.devices()[: math.prod(sizes.values())])
+    spread = placement.spread_over(where)
+    h_BTD = jax.jit(functools.partial(tasks.hidden, task, constrain=spread["constrain"], plan=spread["plan"]))(
+        params, inputs
+    )
+    length = inputs.first_target
+    assert (h_BTD[:, :length] == 0).all() == is_left_out
+    np.testing.assert_allclose(h_BTD[:, length:], tasks.hidden(task, params, inputs)[:, length:], atol=1e-5)
 
 
 def test_bytes_are_counted_for_every_id(task, session):
