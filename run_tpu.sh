@@ -54,6 +54,7 @@ processes() {
   trap 'is_ended=true; kill -TERM "${pids[@]}" 2>/dev/null || true' TERM INT
   for ((number = 0; number < count; number++)); do
     joined=(JAX_COORDINATOR_ADDRESS="localhost:$port" JAX_NUM_PROCESSES="$count" JAX_PROCESS_ID="$number")
+    joined+=(JAX_COORDINATOR_BIND_ADDRESS="localhost:$port") # unnamed, it would be every address of the machine
     if [[ $extra == *cuda* && ${JAX_PLATFORMS-} != cpu ]]; then joined+=(CUDA_VISIBLE_DEVICES="$number"); fi
     (
       ((number == 0)) || $dry_run || exec >"$logs/host_$number.log" 2>&1

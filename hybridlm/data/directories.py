@@ -23,6 +23,8 @@ WORK = "work"
 """Where, in a directory that is being made, that lies which nobody needs once it is whole."""
 
 _RECIPE, _LOCK = "recipe.json", "lock"
+_ARRIVING = "arriving"
+"""Lies in a directory of a bucket while files are copied there: what was cut off may begin again."""
 
 
 @contextlib.contextmanager
@@ -30,11 +32,11 @@ def whole(directory: epath.Path, *, last: str, recipe: Mapping[str, object]) -> 
     """Yields a local directory to fill; if the block succeeds it becomes `directory`, without its part `WORK`.
 
     What a failure or a kill leaves stays beside the target, and is there again for the next one with the same recipe,
-    whoever that is; another recipe begins anew. In a bucket, where nothing can be renamed, nothing is left behind, and
-    the file `last` is written after all others: without it nothing is there.
+    whoever that is; another recipe begins anew. In a bucket, where nothing can be renamed, the file `last` is written
+    after all others: without it nothing is there, and what was being copied when a process ended is copied again.
     """
     require(
-        not directory.exists() or not any(directory.iterdir()),
+        not directory.exists() or not any(directory.iterdir()) or (directory / _ARRIVING).exists(),
         f"{directory} holds files but no {last}, so it is no prepared data and will not be overwritten; name another "
         "directory, or remove this one.",
     )
@@ -147,5 +149,12 @@ def _publish(partial: epath.Path, directory: epath.Path, last: str) -> None:
         partial.rename(directory)
         return
     directory.mkdir(parents=True, exist_ok=True)
+    mark = directory / _ARRIVING
+    again(mark, lambda: mark.write_text(""))
     for path in sorted(partial.iterdir(), key=lambda path: path.name == last):
-        path.copy(directory / path.name)
+        _send(path, directory / path.name)
+    mark.unlink()
+
+
+def _send(path: epath.Path, to: epath.Path) -> None:
+    again(to, lambda: path.copy(to, overwrite=True))

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import re
+from collections.abc import Iterator
 
 from etils import epath
 
@@ -65,9 +66,17 @@ def _split_glob(source: str) -> tuple[epath.Path, str]:
 def _below(root: epath.Path, base: epath.Path) -> list[SourceFile]:
     if not root.is_dir():
         return [SourceFile(root, _relative(root, base) if root != base else root.name)] if root.exists() else []
-    paths = (epath.Path(folder) / name for folder, _, names in root.walk() for name in names)
-    named = [SourceFile(path, _relative(path, base)) for path in paths]
+    named = [SourceFile(path, _relative(path, base)) for path in _files(root)]
     return [file for file in named if not any(part.startswith(".") for part in file.name.split("/"))]
+
+
+def _files(directory: epath.Path) -> Iterator[epath.Path]:
+    """All files below a directory; `walk` of epath loses the gs:// of a path, and alone knows links."""
+    if is_local(directory):
+        yield from (epath.Path(folder) / name for folder, _, names in directory.walk() for name in names)
+        return
+    for path in directory.iterdir():
+        yield from _files(path) if path.is_dir() else [path]
 
 
 def _relative(path: epath.Path, base: epath.Path) -> str:

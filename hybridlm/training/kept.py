@@ -13,6 +13,7 @@ import numpy as np
 from etils import epath
 
 from hybridlm.data.directories import arriving
+from hybridlm.data.retries import again
 from hybridlm.training import durable
 
 REQUEST, SUMS = "request.txt", "sums.npz"
@@ -79,4 +80,4 @@ def _write(path: epath.Path, arrays: Mapping[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     with arriving(path) as place:
-        place.write_bytes(buffer.getvalue())
+        again(path, lambda: place.write_bytes(buffer.getvalue()))

@@ -126,7 +126,12 @@ def test_in_a_bucket_the_last_file_is_written_last(tmp_path, monkeypatch):
     monkeypatch.setattr(directories, "is_local", lambda path: False)
     target, written = epath.Path(tmp_path) / "data", []
     copy = type(target).copy
-    monkeypatch.setattr(type(target), "copy", lambda self, to: (written.append(self.name), copy(self, to))[1])
+
+    def noted(self, to, **how):
+        written.append(self.name)
+        return copy(self, to, **how)
+
+    monkeypatch.setattr(type(target), "copy", noted)
     made(target, last="a.txt")
     assert written[-1] == "a.txt" and sorted(written) == sorted(FILES)
 

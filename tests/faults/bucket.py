@@ -5,6 +5,7 @@ writing ends.
 """
 
 import contextlib
+import errno
 import http.server
 import io
 import json
@@ -21,6 +22,8 @@ OBJECTS: dict[str, bytes] = {}
 """Content by bucket/name."""
 REFUSALS: list[Exception] = []
 """Errors that the next writes through fsspec meet, one each."""
+FULL: set[str] = set()
+"""The ways, "fsspec" and "http", by which nothing more can be written."""
 
 
 class Store(AbstractFileSystem):
@@ -48,11 +51,13 @@ class Store(AbstractFileSystem):
     def _open(self, path, mode="rb", **_):
         if mode == "rb":
             self.info(path)
-            return io.BytesIO(OBJECTS[path])
+            return io.BufferedReader(io.BytesIO(OBJECTS[path]))  # read bit by bit, as what comes from afar
         if mode != "wb":
             raise NotImplementedError(f"objects cannot be opened with {mode!r}")
         if REFUSALS:
             raise REFUSALS.pop(0)
+        if "fsspec" in FULL:
+            raise OSError(errno.EDQUOT, "Quota exceeded")
         return _Arriving(path)
 
     def mkdir(self, path, create_parents=True, **_):
@@ -104,8 +109,11 @@ class _Server(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         path, query = self._asked()
         name = f"{path.removeprefix('/upload/storage/v1/b/').partition('/o')[0]}/{query['name']}"
-        OBJECTS[name] = self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(_told(name))
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        if "http" in FULL:
+            return self._answer({}, 403)
+        OBJECTS[name] = content
+        return self._answer(_told(name))
 
     def do_DELETE(self):
         path, _ = self._asked()
@@ -140,6 +148,12 @@ class _Server(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def clear() -> None:
+    """The store is empty again, and refuses nothing."""
+    for kept in (OBJECTS, REFUSALS, FULL):
+        kept.clear()
 
 
 def _told(name):

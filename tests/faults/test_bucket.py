@@ -1,5 +1,6 @@
 """The same faults where nothing can be renamed or appended to: a store of objects, which Orbax and we write to."""
 
+import concurrent.futures
 import contextlib
 import itertools
 import json
@@ -16,7 +17,7 @@ from hybridlm.config.errors import ConfigError
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import override
-from hybridlm.data import retries
+from hybridlm.data import directories, retries
 from hybridlm.training import digests, durable, lines, run, watch, workdir
 from hybridlm.training.checkpoints import CheckpointError, Checkpoints
 from hybridlm.training.signals import Preempted, Preemption
@@ -37,8 +38,7 @@ def serving():
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch):
-    bucket.OBJECTS.clear()
-    bucket.REFUSALS.clear()
+    bucket.clear()
     monkeypatch.setattr(retries, "PAUSES", (0.0, 0.0))
 
 
@@ -122,6 +122,34 @@ def test_attempts_end(two_steps):
     assert Checkpoints(f"{RUN}/checkpoints").latest_valid() == 20
 
 
+@pytest.mark.parametrize("ways", [{"fsspec", "http"}, {"http"}], ids=["at once", "in the background"])
+def test_a_full_store_is_told_of_and_leaves_older_steps_and_no_debris(two_steps, ways):
+    checkpoints = Checkpoints(f"{RUN}/checkpoints")
+    bucket.FULL |= ways
+    with pytest.raises(CheckpointError, match="checkpoint 30 could not be saved.*Older checkpoints are intact"):
+        checkpoints.save(30, {"params": jnp.zeros(64)}, {})
+        concurrent.futures.wait([checkpoints._pending])
+        checkpoints.poll()
+    bucket.FULL.clear()
+    checkpoints.close()
+    assert {name.split("/")[0] for name in names("bucket/run/checkpoints/")} == {"10", "20"}
+    assert Checkpoints(f"{RUN}/checkpoints").latest_valid() == 20
+
+
+def test_a_preparation_that_was_cut_off_while_it_was_copied_there_is_made_again():
+    target = epath.Path(f"{RUN}/data")
+    bucket.OBJECTS |= {"bucket/run/data/arriving": b"", "bucket/run/data/a": b"of the process before"}
+    bucket.REFUSALS += [ConnectionError("503")]
+    with directories.whole(target, last="z", recipe={}) as partial, directories.published(partial, target, "z"):
+        for name in ("a", "b", "z"):
+            (partial / name).write_text(name)
+    assert {name: bucket.OBJECTS[f"bucket/run/data/{name}"] for name in names("bucket/run/data/")} == {
+        "a": b"a",
+        "b": b"b",
+        "z": b"z",
+    }
+
+
 def write(steps, **options):
     with contextlib.closing(Writers(RUN, **options)) as sink:
         for step in steps:
@@ -181,7 +209,6 @@ class StopsAt(Preemption):
 def test_a_run_that_was_stopped_there_goes_on_with_the_bits_of_one_on_a_disk(text, tmp_path, monkeypatch):
     changes = {"data.sources": [str(text)], "training.steps": 12, "checkpoint.every": 5, "training.log_every": 1}
     experiment = override(small.get_config(), changes)
-    monkeypatch.setattr(run, "_report", lambda *_: None)
     with devices(1):
         with monkeypatch.context() as patch, pytest.raises(Preempted, match="stopped at step 7 with its state saved"):
             patch.setattr(watch, "Preemption", StopsAt)
@@ -191,3 +218,6 @@ def test_a_run_that_was_stopped_there_goes_on_with_the_bits_of_one_on_a_disk(tex
     there = [json.loads(line) for line in lines.read(epath.Path(f"{RUN}/metrics.jsonl"))]
     here = results.lines(tmp_path / "run")
     assert [{name: line[name] for name in wanted} for line, wanted in zip(there, here, strict=True)] == here
+    report = json.loads(epath.Path(f"{RUN}/scores.json").read_text())
+    assert (report["columns"], report["rows"]) == results.scores(tmp_path / "run")
+    assert names("bucket/run/tokens.parquet") == names("bucket/run/report.html") == [""]

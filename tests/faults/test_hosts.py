@@ -39,6 +39,21 @@ def test_a_notice_to_one_stops_both_at_one_step(tmp_path):
     assert (tmp_path / "run" / "checkpoints" / stop.split()[4] / "manifest.json").exists()
 
 
+def test_a_notice_to_one_that_compiles_is_answered_by_both_after_the_first_step(tmp_path):
+    """Joined processes hear it between two steps, and nothing is lost: what they save is the step just taken."""
+    both = start_two(Command(tmp_path, LONG, small.__file__), tmp_path / "run")
+    while not (tmp_path / "run" / "config.json").exists():  # the step is compiled after that
+        assert [process.poll() for process in both] == [None, None], log_of(tmp_path / "run").read_text()
+        time.sleep(0.01)
+    both[1].send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    assert [process.wait() for process in both] == [ExitCode.PREEMPTED] * 2
+    print(f"answered after {time.monotonic() - begun:.1f} s")
+    said = log_of(tmp_path / "run").read_text()
+    assert "stopped at step 1 with its state saved" in said
+    assert (tmp_path / "run" / "checkpoints" / "1" / "manifest.json").exists()
+
+
 @pytest.mark.parametrize("dying", [0, 1], ids=["the coordinator", "the other"])
 def test_a_dead_peer_ends_the_other_and_the_run_goes_on(tmp_path, dying):
     command, directory = Command(tmp_path, LONG, small.__file__), tmp_path / "run"

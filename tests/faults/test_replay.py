@@ -1,4 +1,4 @@
-"""A step that was odd, or any other, is taken again bit for bit, and the run it belongs to is left as it is."""
+"""An odd step, or any other, is taken again bit for bit, on a disk and in a store, and its run is left as it is."""
 
 import itertools
 import json
@@ -10,11 +10,11 @@ from hybridlm.cli.main import main
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.storage import override
-from hybridlm.training import run, workdir
+from hybridlm.training import durable, run, workdir
 from hybridlm.training.recording import Diverged
 from hybridlm.training.replay import Replayed, replay
 from hybridlm.training.session import open_session
-from tests.faults import small
+from tests.faults import bucket, small
 from tests.training.conftest import devices
 
 CHANGES = {"training.steps": 96, "operation.spike_deviations": 1.5, "checkpoint.every": 16, "checkpoint.keep": 1}
@@ -23,14 +23,23 @@ CACHES = []
 
 
 @pytest.fixture(scope="module")
-def recorded(text, prepared, tmp_path_factory):
-    """A run that finds some of its own steps odd, being told to look closely."""
-    directory = epath.Path(tmp_path_factory.mktemp("recorded"))
-    with devices(1), pytest.MonkeyPatch.context() as patch:
+def written(text, prepared):
+    """The files of a run that finds some of its own steps odd, being told to look closely; it lay in a store."""
+    directory = epath.Path("gs://bucket/recorded")
+    with bucket.serving(), devices(1), pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "_report", lambda *_: None)
         patch.setattr(run.jax.config, "update", lambda *told: CACHES.append(told))
         assert run.train(config(text, prepared, CHANGES), directory) == ExitCode.DONE
-    return directory
+        return {path.relative_to(directory): path.read_bytes() for path in durable.files(directory)}
+
+
+@pytest.fixture(scope="module")
+def recorded(written, place):
+    """The directory of that run, there and on a disk."""
+    for name, content in written.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return place
 
 
 def config(text, prepared, changes):
@@ -65,22 +74,27 @@ def test_an_odd_step_is_taken_again_bit_for_bit(recorded, capsys):
     assert said.startswith("8 rows of text:\n") and said.endswith("the bits agree\n")
 
 
-def test_a_step_that_was_not_finite_is_taken_again_too(text, prepared, tmp_path, capsys):
+def test_a_step_that_was_not_finite_is_taken_again_too(text, prepared, place, capsys):
+    directory = place / "not finite"
     changes = {"optimizer.learning_rate": 1e30, "training.patience": 2, "checkpoint.every": 1}
     with pytest.raises(Diverged, match="loss or gradient was not finite"):
-        run.train(config(text, prepared, changes), tmp_path)
-    (first,) = odd(tmp_path)
+        run.train(config(text, prepared, changes), directory)
+    (first,) = odd(directory)
     assert (first["odd"], first["checkpoint"]) == ("loss is nan", first["step"] - 1)
-    assert main(["replay", f"--workdir={tmp_path}", f"--step={first['step']}"]) == ExitCode.DONE
+    assert main(["replay", f"--workdir={directory}", f"--step={first['step']}"]) == ExitCode.DONE
     said = capsys.readouterr().out
     assert "recorded nan" in said and "replayed nan" in said and said.endswith("the bits agree\n")
 
 
+def manifests(directory):
+    return {str(path): path.read_bytes() for path in durable.files(directory / "checkpoints") if path.suffix == ".json"}
+
+
 def test_any_step_of_the_metrics_is_too_and_nothing_is_changed(recorded):
-    before = {str(path): path.read_bytes() for path in recorded.glob("checkpoints/*/manifest.json")}
+    before = manifests(recorded)
     found = replay(recorded, 5)
     assert found.is_equal and found.recorded is not None and (found.begun, found.odd) == (0, "")
-    assert {str(path): path.read_bytes() for path in recorded.glob("checkpoints/*/manifest.json")} == before
+    assert manifests(recorded) == before
 
 
 def test_bits_that_differ_are_said_to(recorded, capsys):

@@ -27,3 +27,14 @@ def test_every_test_of_the_table_exists():
 def test_what_is_slow_is_said_to_be():
     rows = [part for part in re.findall(r"`(tests/[\w/]+\.py)::\w+`( \(slow\))?", PAGE) if part[0] == SLOW]
     assert rows and all(is_said for _, is_said in rows)
+
+
+def test_every_fault_is_met_in_a_store_too_or_touches_no_file():
+    """What a process suffers is no matter of where its files lie, and some rows are the save or the copy of another."""
+    cells = [row.split(" | ")[-1] for row in re.findall(r"^\| (F\d.*) \|$", PAGE, re.MULTILINE)]
+    assert {cell for cell in cells if "`tests/faults/" not in cell} == {
+        "of processes, not of files",
+        "touches no file",
+        "the save of F1",
+        "read from a checked local copy (F24)",
+    }

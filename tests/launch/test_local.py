@@ -85,9 +85,9 @@ def test_a_dry_run_prints_every_process_and_starts_none(machine):
     assert (code, machine.logs.exists()) == (0, False)
     assert [line.replace(project, "PROJECT").strip() for line in out][-2:] == [
         "exec env JAX_COORDINATOR_ADDRESS=localhost:21000 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 "
-        r"PROJECT/.venv/bin/python -m module a\ b",
+        r"JAX_COORDINATOR_BIND_ADDRESS=localhost:21000 PROJECT/.venv/bin/python -m module a\ b",
         "exec env JAX_COORDINATOR_ADDRESS=localhost:21000 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=1 "
-        r"PROJECT/.venv/bin/python -m module a\ b",
+        r"JAX_COORDINATOR_BIND_ADDRESS=localhost:21000 PROJECT/.venv/bin/python -m module a\ b",
     ]
 
 
