@@ -30,7 +30,8 @@ def claims_table(root: epath.Path, margin: float) -> str:
     judge = judge_of(root, wanted(inside), margin)
     found = {claim: judge.judge(claim) for claim in inside}
     if LEFT_OUT in there:
-        found[LEFT_OUT] = judging.left_out(judge, judge_of(root, LEFT_OUT.readings, margin), margin)
+        outside = judge_of(root, LEFT_OUT.readings, margin, seed=1)  # another text, so its draws are its own
+        found[LEFT_OUT] = judging.left_out(judge, outside, margin)
     missing = [f"- {claim.says}" for claim in (*CLAIMS, LEFT_OUT) if claim not in found]
     return "\n".join(
         [judging.table(found), *(["", "Not judged, as not everything is scored:", "", *missing] if missing else [])]
@@ -50,15 +51,15 @@ def files_of(root: epath.Path, readings: Iterable[str]) -> list[epath.Path]:
     return list(dict.fromkeys(root / _run(reading) / "tokens.parquet" for reading in readings if reading != NOTHING))
 
 
-def judge_of(root: epath.Path, readings: Iterable[str], margin: float) -> Judge:
-    """A judge over these readings; the labels are those of the first run."""
+def judge_of(root: epath.Path, readings: Iterable[str], margin: float, seed: int = 0) -> Judge:
+    """A judge over these readings; the labels are those of the first run. Judges of one seed draw alike."""
     readings = [reading for reading in readings if reading != NOTHING]
     first, *others = files_of(root, readings)
     files = {first: token_reader.read(first)} | {path: token_reader.read(path, families=()) for path in others}
     for other in files.values():
         _check_same(files[first], other)
     score_R = {reading: score(files[files_of(root, [reading])[0]], reading) for reading in readings}
-    return Judge(files[first], {NOTHING: np.zeros(len(files[first])), **score_R}, margin)
+    return Judge(files[first], {NOTHING: np.zeros(len(files[first])), **score_R}, margin, seed)
 
 
 def _run(reading: str) -> str:

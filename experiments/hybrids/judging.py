@@ -1,9 +1,10 @@
 """Holds a claim against token scores: the contrast, its interval, its placebos, and the verdict.
 
-Contrasts are drawn again over split groups, all readings together. The rule, fixed before any run was read: a claim is
-contradicted where the interval leaves no room for an effect in its direction of more than the margin; confirmed where
-the whole interval lies beyond the margin and beyond every placebo; undecided otherwise. Placebos are the same contrast
-between seeds, and between plain autoregression and its own earlier checkpoint of the hybrid's average.
+Contrasts are drawn again over split groups, all readings of a text together, two texts apart. The rule, fixed before
+any run was read: a claim is contradicted where the interval leaves no room for an effect in its direction of more than
+the margin; confirmed where the whole interval lies beyond the margin and beyond every placebo; undecided otherwise.
+Placebos are the same contrast between seeds, and between plain autoregression and its own earlier checkpoint of the
+hybrid's average.
 """
 
 import dataclasses
@@ -116,7 +117,10 @@ class Judge:
 
 
 def left_out(inside: Judge, outside: Judge, margin: float) -> Found:
-    """What one shared network loses to autoregression in a domain left out, less what it loses where it was trained."""
+    """What one shared network loses to autoregression in a domain left out, less what it loses where it was trained.
+
+    The judges must differ in seed: equal draws would tie groups that have nothing in common.
+    """
     pair = SHARED, AR
     inside_R, outside_R = inside.gap(*pair), outside.gap("shared/left_out@ar", "ar/left_out@ar")
     shift_R = outside_R - inside_R

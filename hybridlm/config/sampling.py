@@ -4,10 +4,23 @@ import dataclasses
 from collections.abc import Sequence
 
 from hybridlm.config.combination import Combination
-from hybridlm.config.errors import require
+from hybridlm.config.errors import nearest, one_of, require
 
 COMBINED = "combined"
 """The sampler that writes with two experts."""
+SAMPLERS = (
+    "autoregressive",
+    "speculative",
+    "masked_diffusion",
+    "uniform_diffusion",
+    "block_diffusion",
+    "eso_lm",
+    COMBINED,
+)
+"""Names alone, so that a wrong one is refused before anything is loaded; `hybridlm.sampling` has what they do."""
+BY_TIME = "time"
+"""The order of ancestral sampling, in which time and chance decide what is written."""
+ORDERS = ("random", "left_to_right", "confidence", "margin", "entropy", BY_TIME)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,15 +58,15 @@ class SamplingConfig:
     """What is written, and how.
 
     Attributes:
-      sampler: a name of `hybridlm.sampling.samplers.SAMPLERS`, or "combined".
+      sampler: a name of `SAMPLERS`.
       combination: of "combined"; its experts are named as `--readings` of `hybridlm evaluate` are.
       tokens: how many new ones at most. num: texts per prompt. seed: of the noise.
       choice: how a token is chosen from a prediction. stop: strings before which a text ends.
       chunk: tokens of a row written on the device before the host looks at them.
       block_size: tokens per block of "block_diffusion" and per draft of "speculative"; 0 is that of training.
       steps: passes of a diffusion sampler over what it writes at once; None is one per token.
-      order: of the tokens that a diffusion sampler writes, a name of `hybridlm.sampling.order.ORDERS`, or "time" for
-        the reverse process on a grid of times.
+      order: of the tokens that a diffusion sampler writes, a name of `ORDERS`; "time" is the reverse process on a
+        grid of times.
       threshold, bound: where orders "confidence" and "entropy" write more at once (`hybridlm.sampling.masked.Ordered`).
       remask: share of what the schedule allows that order "time" masks again; 0 is never.
       record: whether a diffusion sampler keeps its steps, to be looked at.
@@ -76,6 +89,8 @@ class SamplingConfig:
     record: bool = False
 
     def __post_init__(self):
+        require(self.sampler in SAMPLERS, f"there is no sampler {self.sampler!r}{nearest(self.sampler, SAMPLERS)}")
+        one_of("order", self.order, ORDERS)
         for field in ("tokens", "num", "chunk"):
             value = getattr(self, field)
             require(value >= 1, f"{field}={value} must be at least 1.")

@@ -13,6 +13,8 @@ from hybridlm.planning.workload import Workload
 
 _OPTIONS = {"gpu": {"xla_gpu_autotune_level": 0}}
 """Kernels are chosen by rule where none can be timed."""
+_CUDA = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+"""JAX for CUDA, of the extras `cuda` and `cuda12`: either compiles."""
 _HOPPER = """
 gpu_device_info {
   name: "NVIDIA H100 80GB HBM3" cuda_compute_capability { major: 9 feature_extension: ACCELERATED_FEATURES }
@@ -78,7 +80,7 @@ def devices_of(topology: Topology) -> Any:
 
 def _gpus(topology: Topology) -> Any:
     """GPUs as XLA's compiler for CUDA is told of them, which needs none at hand."""
-    if importlib.util.find_spec("jax_cuda13_plugin") is None:
+    if not any(map(importlib.util.find_spec, _CUDA)):
         return NoProgram("JAX for CUDA is not installed (pip install 'hybridlm[cuda]'): lowered for CUDA, not compiled")
     from jax.experimental import topologies
 

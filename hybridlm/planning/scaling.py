@@ -13,6 +13,8 @@ from hybridlm.planning.estimate import estimate, work_of
 from hybridlm.planning.roofline import roofline
 
 COUNTS = tuple(2**n for n in range(3, 14))
+TIGHT = 0.95
+"""The share of the memory from which what fits by rule may not fit as compiled."""
 
 
 def table(experiment: Experiment, topology: Topology, counts: Sequence[int] = COUNTS) -> str:
@@ -26,7 +28,12 @@ def table(experiment: Experiment, topology: Topology, counts: Sequence[int] = CO
         f"{rows:g} rows of {experiment.data.row_length} tokens a chip, as on {topology}",
         "  chips        mesh            GiB a chip       tokens/s    a chip   limited by",
     ]
-    return "\n".join([*lines, *_lines(experiment, topology, counts)])
+    lines += _lines(experiment, topology, counts)
+    if any(line.endswith("tightly") for line in lines):
+        lines.append(
+            f"fits tightly: {TIGHT:.0%} of the memory or more by rule; compile it, without --scaling, to be sure"
+        )
+    return "\n".join(lines)
 
 
 def _lines(experiment: Experiment, topology: Topology, counts: Sequence[int]) -> Iterator[str]:
@@ -42,9 +49,15 @@ def _lines(experiment: Experiment, topology: Topology, counts: Sequence[int]) ->
         workload = workloads.make(larger, task, dataclasses.replace(topology, shape=(count,)))
         found = estimate(workload, alone.of(count / topology.count))
         times, memory = roofline(workload, chip, found), sum(found.memory.values())
-        fits = "" if memory <= chip.memory else "  does not fit"
         speed = workload.tokens / times.expected
         yield (
             f"{count:7,}  {f'replica={count // fsdp}, fsdp={fsdp}':<24}{memory / 2**30:8.2f}{speed:16,.0f}"
-            f"{speed / count:10,.0f}   {times.limit}{fits}"
+            f"{speed / count:10,.0f}   {times.limit}{_fit(memory / chip.memory)}"
         )
+
+
+def _fit(share: float) -> str:
+    """What a line says of the share of the memory it takes."""
+    if share > 1:
+        return "  does not fit"
+    return "  fits tightly" if share >= TIGHT else ""

@@ -7,21 +7,24 @@ grey print (Okabe and Ito's palette, a marker of its own for every reading).
 import base64
 import contextlib
 import io
+from collections.abc import Iterable, Sequence
 
 import matplotlib
 import numpy as np
 from etils import epath
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from hybridlm.reports.blocks import Block, Line, baseline_of, blocks, ordered, words
-from hybridlm.reports.scores import Column, Scores
+from hybridlm.reports.blocks import Block, baseline_of, blocks, ordered, words
+from hybridlm.reports.scores import Column, Row, Scores
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8a8f98"
+WIDE = 3
+"""Intervals so many times as wide as the median one, and wider than means are apart, are cut."""
 _STYLE = {
     "axes.edgecolor": "#c9ced6",
     "axes.grid": True,
@@ -74,13 +77,17 @@ def panels(scores: Scores) -> dict[tuple[str, str], list[Column]]:
 
 
 def categories(scores: Scores, family: str) -> Figure:
-    """Mean nats per token of every label of a family, with intervals: a panel for each kind and set of targets."""
+    """Mean nats per token of every label of a family, with intervals: a panel for each kind and set of targets.
+
+    Panels have scales of their own, since their numbers do not compare. An interval of few groups that would be far
+    wider than all else is cut at the edge, with an arrow.
+    """
     block = next(block for block in blocks(scores) if block.family == family)
     groups = panels(scores)
     with style():
         figure = Figure(figsize=(1.6 + 3.1 * len(groups), 1.15 + 0.42 * len(block.lines)), layout="constrained")
         figure.get_layout_engine().set(wspace=0.06)
-        axes = figure.subplots(1, len(groups), sharey=True, sharex=True, squeeze=False)[0]
+        axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
         for axis, ((kind, targets), columns) in zip(axes, groups.items(), strict=True):
             _panel(axis, scores, block, columns)
             axis.set_title(f"{kind}\n{targets}", fontsize=9)
@@ -95,26 +102,49 @@ def _panel(axis: Axes, scores: Scores, block: Block, columns: list[Column]) -> N
     """The readings of one kind: a little apart from each other, around the baseline's bar."""
     readings = [column for column in columns if not column.is_baseline]
     offsets = {column.name: 0.2 * (place - (len(readings) - 1) / 2) for place, column in enumerate(readings)}
-    for column in columns:
-        here = [(place, line) for place, line in enumerate(block.lines) if column.name in line.cells]
-        axis.errorbar(
-            [line.cells[column.name].row.mean for _, line in here],
-            [place + offsets.get(column.name, 0.0) for place, _ in here],
-            xerr=_interval(column, [line for _, line in here]),
-            label=column.name,
-            linestyle="none",
-            elinewidth=1.4,
-            **look(scores, column),
-        )
+    found = [_rows(block, column) for column in columns]
+    axis.set_xlim(_edges([row for here in found for row in here.values()]))
+    for column, here in zip(columns, found, strict=True):
+        places_N = np.array(list(here)) + offsets.get(column.name, 0.0)
+        mean_N, ends_2N = np.array([row.mean for row in here.values()]), _intervals(here.values())
+        shown = look(scores, column)
+        xerr = None if column.is_baseline else np.abs(ends_2N - mean_N)
+        axis.errorbar(mean_N, places_N, xerr=xerr, label=column.name, linestyle="none", elinewidth=1.4, **shown)
+        if not column.is_baseline:
+            _arrows(axis, ends_2N, places_N, shown["color"])
 
 
-def _interval(column: Column, lines: list[Line]) -> np.ndarray | None:
-    """Distances from the means to both ends, as matplotlib wants them; none for the baseline's bar."""
-    if column.is_baseline:
-        return None
-    rows = [line.cells[column.name].row for line in lines]
+def _rows(block: Block, column: Column) -> dict[int, Row]:
+    """The column's rows by the place of their label."""
+    cells = {place: line.cells.get(column.name) for place, line in enumerate(block.lines)}
+    return {place: cell.row for place, cell in cells.items() if cell}
+
+
+def _intervals(rows: Iterable[Row]) -> Float[np.ndarray, "2 N"]:
+    """Both ends of every interval; the mean where there is none."""
     ends = [(row.mean if row.low is None else row.low, row.mean if row.high is None else row.high) for row in rows]
-    return np.array([(row.mean - low, high - row.mean) for row, (low, high) in zip(rows, ends)]).reshape(-1, 2).T
+    return np.array(ends).reshape(-1, 2).T
+
+
+def _edges(rows: Sequence[Row]) -> tuple[float, float]:
+    """Where a panel begins and ends: all means are in it, and intervals that are not far wider than all else."""
+    if not rows:
+        return 0.0, 1.0
+    mean_N, (low_N, high_N) = np.array([row.mean for row in rows]), _intervals(rows)
+    is_held_N = high_N - low_N <= max(np.ptp(mean_N), WIDE * np.median(high_N - low_N))
+    ends = np.concatenate([mean_N, low_N[is_held_N], high_N[is_held_N]])
+    room = 0.06 * np.ptp(ends) or 0.5
+    return ends.min() - room, ends.max() + room
+
+
+def _arrows(axis: Axes, ends_2N: Float[np.ndarray, "2 N"], places_N: Float[np.ndarray, "N"], color: str) -> None:
+    """Marks where an interval goes on beyond the edge."""
+    left, right = axis.get_xlim()
+    for edge, is_cut_N, marker in ((left, ends_2N[0] < left, "<"), (right, ends_2N[1] > right, ">")):
+        beyond_N = places_N[is_cut_N]
+        axis.plot(
+            np.full(len(beyond_N), edge), beyond_N, marker, color=color, markersize=4, clip_on=False, in_layout=False
+        )
 
 
 def _legend(figure: Figure, axes: np.ndarray) -> None:

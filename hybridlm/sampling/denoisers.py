@@ -2,22 +2,18 @@
 
 import functools
 
-from hybridlm.config.errors import one_of, require
+from hybridlm.config.errors import require
 from hybridlm.config.objective import Objective
-from hybridlm.config.sampling import SamplingConfig
+from hybridlm.config.sampling import BY_TIME, SamplingConfig
 from hybridlm.diffusion import schedules
 from hybridlm.masks import Mask
 from hybridlm.sampling import diffusing
 from hybridlm.sampling.blocks import Sizes
 from hybridlm.sampling.denoise import Sampler
 from hybridlm.sampling.masked import Ancestral, Ordered
-from hybridlm.sampling.order import ORDERS
 from hybridlm.sampling.remask import Remask
 from hybridlm.sampling.streaming import Writer
 from hybridlm.sampling.uniform_state import UniformState
-
-BY_TIME = "time"
-"""The order of ancestral sampling, in which time and chance decide what is written."""
 
 
 def denoiser(
@@ -44,7 +40,6 @@ def denoiser(
 def _check_order(config: SamplingConfig) -> None:
     """Refuses settings that another order reads."""
     by_time = config.order == BY_TIME
-    one_of("order", config.order, (*ORDERS, BY_TIME))
     require(
         by_time or not config.remask,
         f"remask={config.remask} masks again as time runs backwards, so it goes with order='time'; order is "

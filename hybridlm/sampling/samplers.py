@@ -5,9 +5,9 @@ import functools
 from collections.abc import Callable, Collection, Mapping
 
 from hybridlm import masks
-from hybridlm.config.errors import nearest, require
+from hybridlm.config.errors import require
 from hybridlm.config.objective import Objective
-from hybridlm.config.sampling import COMBINED, SamplingConfig
+from hybridlm.config.sampling import SamplingConfig
 from hybridlm.masks import Mask
 from hybridlm.sampling import autoregressive, denoisers, random_order, speculative
 from hybridlm.sampling.blocks import Sizes
@@ -69,15 +69,9 @@ class Kind:
     records: bool = False
 
 
-def named(name: str) -> Kind:
-    """The sampler of this name."""
-    require(name in SAMPLERS, f"there is no sampler {name!r}{nearest(name, [*SAMPLERS, COMBINED])}")
-    return SAMPLERS[name]
-
-
 def make(config: SamplingConfig, trained: Trained) -> Writer:
     """The sampler asked for; refused where the model has not learned what it needs."""
-    kind = named(config.sampler)
+    kind = SAMPLERS[config.sampler]
     fitting = [name for name, other in SAMPLERS.items() if other.fits(trained)]
     require(
         kind.fits(trained),
@@ -238,4 +232,4 @@ SAMPLERS: dict[str, Kind] = {
         reads=("steps",),
     ),
 }
-"""By the name that `--sampler` takes."""
+"""By the name that `--sampler` takes; `config.sampling.SAMPLERS` has the names."""

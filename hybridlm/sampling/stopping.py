@@ -8,13 +8,14 @@ class Reader:
     """The text of one row. However its ids are cut into pieces, the text is the same.
 
     It ends before the stop string that is complete first; of those complete at the same byte, before the longest.
+    `size` counts the bytes that have become text.
     """
 
     def __init__(self, to_bytes: Callable[[Iterable[int]], bytes], stops: Sequence[str] = ()):
         self._to_bytes, self._stops = to_bytes, [stop.encode() for stop in stops]
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pending = b""
-        self.has_stopped = False
+        self.size, self.has_stopped = 0, False
 
     def read(self, ids: Iterable[int]) -> str:
         """Text that has become certain by these ids."""
@@ -25,6 +26,7 @@ class Reader:
         self.has_stopped = end is not None
         certain = len(self._pending) - self._doubtful() if end is None else end
         text = self._decoder.decode(self._pending[:certain])
+        self.size += certain
         self._pending = self._pending[certain:]
         return text
 
@@ -32,6 +34,7 @@ class Reader:
         """What was held back, where no stop string came of it; bytes that are no character become U+FFFD."""
         rest = b"" if self.has_stopped else self._pending
         self._pending = b""
+        self.size += len(rest)
         return self._decoder.decode(rest, final=True)
 
     def _end(self) -> int | None:

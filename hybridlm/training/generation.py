@@ -41,10 +41,12 @@ def _nobody(number: int, piece: str) -> None:
 
 @dataclasses.dataclass
 class Text:
-    """One text as it comes. Attributes: prompt; reader: of new ids; ids: all new ones heard; written: what they say;
-    shares, nats: of two experts the first one's share in each, and -log of its probability."""
+    """One text as it comes. Attributes: prompt; length: its tokens, BOS among them; reader: of new ids; ids: all new
+    ones heard; written: what they say; shares, nats: of two experts the first one's share in each, and -log of its
+    probability."""
 
     prompt: str
+    length: int
     reader: Reader
     ids: list[int] = dataclasses.field(default_factory=list)
     written: str = ""
@@ -80,8 +82,6 @@ def generate(
     """
     check_prompts(prompts)
     config = dataclasses.replace(config, record=bool(picture))
-    if config.combination is None:
-        samplers.named(config.sampler)
     opened = open_model(model, step=step, overrides=overrides)
     is_single = len(prompts) * config.num == 1
     begin = time.perf_counter()
@@ -95,8 +95,21 @@ def generate(
     if config.combination is not None:
         print(written_by_two.summary(config.combination, texts), file=sys.stderr)
     if picture:
-        denoising.write(trace, opened.tokenizer.token_bytes, picture, facts={"model": model, "sampler": config.sampler})
+        given = [_given(text, opened.tokenizer.eos) for text in texts]
+        facts = {"model": model, "sampler": config.sampler}
+        denoising.write(trace, opened.tokenizer.token_bytes, picture, given=given, facts=facts)
     return ExitCode.DONE
+
+
+def _given(text: Text, eos: int) -> denoising.Given:
+    """What of its row a text shows, and why it ends there."""
+    if text.reader.has_stopped:
+        end = "Ended before a stop string."
+    elif text.ids[-1:] == [eos]:
+        end = f"Ended by itself: {denoising.END}"
+    else:
+        end = f"Ended after the {len(text.ids)} tokens that were asked for."
+    return denoising.Given(text.length, len(text.ids), text.reader.size, end)
 
 
 def write(
@@ -105,9 +118,9 @@ def write(
     """`config.num` texts per prompt, those of the first prompt first, and the sampler's steps where it keeps them."""
     check_prompts(prompts)
     tokenizer = opened.tokenizer
-    texts = [Text(prompt, Reader(tokenizer.to_bytes, config.stop)) for prompt in prompts for _ in range(config.num)]
-    encoded = tokenizer.encode_batch([text.prompt for text in texts])
-    ids = [[tokenizer.bos, *row.tolist()] for row in encoded]
+    asked = [prompt for prompt in prompts for _ in range(config.num)]
+    ids = [[tokenizer.bos, *row.tolist()] for row in tokenizer.encode_batch(asked)]
+    texts = [Text(prompt, len(row), Reader(tokenizer.to_bytes, config.stop)) for prompt, row in zip(asked, ids)]
     _check_lengths(ids, config.tokens, opened.experiment.data.row_length)
     if config.combination is None:
         writer, network = samplers.make(config, networks.trained(opened)), networks.of_opened(opened)

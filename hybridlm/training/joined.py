@@ -15,9 +15,12 @@ from hybridlm.combine.refined import Latency
 from hybridlm.config.combination import Combination
 from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.training.evaluation import SHARE, Evaluation
+from hybridlm.training.progress import stages
 from hybridlm.training.task import Task
 
 FILE = "combinations.json"
+FEWEST = 8
+"""Texts of which a histogram is shown: that of fewer is noise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,8 @@ class Joined:
 
 def of(config: EvaluationConfig, task: Task, found: Evaluation) -> dict[str, Joined]:
     """Every combination of an evaluation, by name."""
-    return {name: _joined(name, one, config, task, found) for name, one in config.combinations.items()}
+    asked = config.combinations
+    return {name: _joined(name, asked[name], config, task, found) for name in stages("joining", asked)}
 
 
 def _joined(name: str, combination: Combination, config: EvaluationConfig, task: Task, found: Evaluation) -> Joined:
@@ -89,13 +93,16 @@ def lines(joined: Mapping[str, Joined]) -> Iterator[str]:
 
 
 def histogram(found: Latency, bars: int = 8) -> str:
-    """The share of refined tokens, and how many texts have how many of them."""
+    """The share of refined tokens and, unless texts are few, how many of them have how many."""
+    fraction = f"{found.fraction:.1%} of tokens"
+    if found.sequences_K.sum() < FEWEST:
+        return fraction
     size = -(-len(found.sequences_K) // bars)
     counted = {
         begin: int(found.sequences_K[begin : begin + size].sum()) for begin in range(0, len(found.sequences_K), size)
     }
     parts = [f"{begin}{f'-{begin + size - 1}' if size > 1 else ''}: {count}" for begin, count in counted.items()]
-    return f"{found.fraction:.1%} of tokens, {found.mean:.1f} a text; texts by refined tokens: {', '.join(parts)}"
+    return f"{fraction}, {found.mean:.1f} a text; texts by refined tokens: {', '.join(parts)}"
 
 
 def save(joined: Mapping[str, Joined], directory: epath.Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from rich.console import Console
@@ -35,6 +35,15 @@ def progress(title: str, total: int, *, start: int = 0, every: int = 1) -> Itera
             yield _Bar(bar, title, total, start)
     else:
         yield _Lines(title, total, start, every)
+
+
+def stages(title: str, names: Iterable[str]) -> Iterator[str]:
+    """The parts of a whole, each told before it begins; they take unlike times, so nobody guesses what is left."""
+    names = tuple(names)
+    for number, name in enumerate(names, 1):
+        if is_primary():
+            print(f"{title} {number}/{len(names)}  {name}", file=sys.stderr, flush=True)
+        yield name
 
 
 def _columns():

@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import math
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ from hybridlm.reports.scores import Column, Scores, of_families, save
 from hybridlm.training import environment, score_rows, token_table
 from hybridlm.training.evaluation import Evaluation
 from hybridlm.training.pictures import masks
-from hybridlm.training.progress import progress
+from hybridlm.training.progress import stages
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.task import Task
@@ -67,11 +66,8 @@ def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: ep
         # last: its presence says that all is there
         SCORES: functools.partial(save, scores),
     }
-    with progress("writing", len(files)) as bar:
-        for number, (name, write_to) in enumerate(files.items(), 1):
-            begin = time.monotonic()
-            write_to(directory / name)
-            bar.update(number, f"{name} in {time.monotonic() - begin:.1f} s")
+    for name in stages("writing", files):
+        files[name](directory / name)
     terminal.show(shown)
     print(f"\nreport: {directory / 'report.html'}")
 
@@ -103,9 +99,10 @@ def _write_page(facts: Facts, found: Evaluation, shown: Scores, metrics: epath.P
 def of(facts: Facts, found: Evaluation) -> Scores:
     """The evaluation as a score record, with intervals clustered by split group."""
     config, pairs = facts.experiment.evaluation, list(zip(found.columns, found.totals, strict=True))
+    told = stages("intervals", [column.part.name for column in found.columns])
     return Scores(
         columns=tuple(score_rows.column(*pair, note=_note(facts.experiment, pair[0].reading)) for pair in pairs),
-        rows=tuple(row for pair in pairs for row in score_rows.rows(config, found.labels, *pair)),
+        rows=tuple(row for pair, _ in zip(pairs, told) for row in score_rows.rows(config, found.labels, *pair)),
         run=_run(facts, found),
         families=describe(facts.task.tables)["families"],
     )

@@ -46,6 +46,7 @@ def test_every_verb_shows_a_command_that_works(capsys, verb):
         assert all((ROOT / path).is_file() for path in configs)
 
 
+GENERATE = ("generate", "--model=nowhere", "--prompt=a")
 REFUSED = {
     "a verb": (("trian",), "there is no verb 'trian'; did you mean 'train'?"),
     "a flag": (
@@ -66,6 +67,11 @@ REFUSED = {
         "'--config.training.steps' has no value; write it as --config.training.steps=VALUE.",
     ),
     "a typo": ((*TRAIN, "--config.training.stepz=4"), "config.training.stepz does not exist; did you mean 'steps'?"),
+    "a sampler": ((*GENERATE, "--sampler=speculativ"), "there is no sampler 'speculativ'; did you mean 'speculative'?"),
+    "an order": (
+        (*GENERATE, "--sampler=block_diffusion", "--order=randm"),
+        "order='randm' is not one of random, left_to_right, confidence, margin, entropy, time; did you mean 'random'?",
+    ),
     "a type": ((*TRAIN, "--config.training.steps=4.5"), "config.training.steps=4.5 must be of type int, not float."),
     "a block size": (
         (*TRAIN, "--config.objectives.block.block_size=48"),

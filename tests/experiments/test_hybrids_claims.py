@@ -90,6 +90,30 @@ def test_claims_are_said_once_and_their_placebos_are_read():
     assert {EARLIER, *SEEDS[SHARED], AR} <= set(judged.wanted(CLAIMS))
 
 
+class Spread(types.SimpleNamespace):
+    """Tokens of twenty groups, in each of which one shared network loses another amount."""
+
+    def __len__(self):
+        return 200
+
+
+def test_two_texts_are_drawn_apart(tmp_path, monkeypatch):
+    """Draws in common would cancel where two texts score alike, and leave an interval of no width."""
+
+    def read(path, **_):
+        lost_T = np.repeat(np.arange(20.0), 10) * ("shared" in path.parts)
+        columns = dict.fromkeys(("score/ar", "score/chain"), lost_T)
+        return Spread(**vars(tokens()), path=path, byte_start_T=[], columns=columns)
+
+    monkeypatch.setattr(judged, "CLAIMS", ())
+    monkeypatch.setattr(judged.token_reader, "read", read)
+    for file in judged.files_of(tmp_path, judged.wanted([judged.LEFT_OUT])):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    line = judged.claims_table(tmp_path, 0.02).splitlines()[-1]
+    assert "| +0.000 (-" in line and line.endswith("| 200 (20) | **undecided** |")
+
+
 def scored(**nats):
     columns = {f"score/{name}": np.array(one) for name, one in nats.items()}
     return types.SimpleNamespace(columns=columns | {"gate/switch": np.array([0.25])})

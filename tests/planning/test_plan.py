@@ -105,26 +105,37 @@ def test_time_is_that_of_the_slowest_resource(planned):
 
 
 def test_gpus_need_not_be_there_to_be_compiled_for(experiment):
-    pytest.importorskip("jax_cuda13_plugin")
+    if isinstance(program.devices_of(chips.parse("h100:4")), program.NoProgram):
+        pytest.skip("JAX for CUDA is not installed")
     planned = plan.make(experiment, chips.parse("h100:4"))
     assert planned.program.arguments == pytest.approx(planned.estimate.state, rel=0.05)
     gathered = sum(f.count * f.received for f in planned.program.collectives if f.kind == "all-gather")
     assert gathered == pytest.approx(planned.estimate.traffic["gathering parameters"], rel=0.3)
 
 
+def shapes_asked_for(monkeypatch, plugin, count):
+    """What XLA is asked for where this plugin alone is installed."""
+    asked = []
+
+    def describe(**told):
+        asked.append(told["topology"])
+        return types.SimpleNamespace(devices=())
+
+    monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: "is there" if name == plugin else None)
+    monkeypatch.setattr(topologies, "get_topology_desc", describe)
+    program.devices_of(chips.parse(f"h100:{count}"))
+    return asked
+
+
 @pytest.mark.parametrize(
     ("count", "shape"), [(4, "1x1x4"), (8, "1x1x8"), (16, "1x2x8"), (12, "1x2x6"), (9, "1x3x3"), (17, "1x17x1")]
 )
 def test_all_hosts_of_gpus_have_as_many(monkeypatch, count, shape):
-    asked = []
-    monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: "is there")
-    monkeypatch.setattr(
-        topologies,
-        "get_topology_desc",
-        lambda **told: asked.append(told["topology"]) or types.SimpleNamespace(devices=()),
-    )
-    program.devices_of(chips.parse(f"h100:{count}"))
-    assert asked == [shape]
+    assert shapes_asked_for(monkeypatch, "jax_cuda13_plugin", count) == [shape]
+
+
+def test_either_of_the_extras_for_cuda_compiles(monkeypatch):
+    assert shapes_asked_for(monkeypatch, "jax_cuda12_plugin", 4) == ["1x1x4"]
 
 
 @pytest.mark.usefixtures("no_cuda")
@@ -137,6 +148,19 @@ def test_a_line_of_the_scaling_table_is_a_plan(experiment):
     assert line.split()[:3] == ["8", "replica=1,", "fsdp=8"]
     assert f"{speed:,.0f}" in line and f"{speed / 8:,.0f}" in line
     assert larger.split()[:3] == ["16", "replica=2,", "fsdp=8"]
+
+
+def test_the_scaling_table_says_what_does_not_fit_and_what_fits_tightly(experiment, monkeypatch):
+    h100, rule, sizes = chips.parse("h100:8"), scaling.estimate, iter([81.0, 79.0, 75.0])
+
+    def sized(*about):
+        found = rule(*about)
+        return dataclasses.replace(found, memory=found.memory | {"head": next(sizes) * chips.GIB})
+
+    monkeypatch.setattr(scaling, "estimate", sized)
+    *_, large, tight, roomy, note = scaling.table(experiment, h100, counts=(8, 16, 32)).splitlines()
+    assert large.endswith("  does not fit") and tight.endswith("  fits tightly") and "fit" not in roomy
+    assert note == "fits tightly: 95% of the memory or more by rule; compile it, without --scaling, to be sure"
 
 
 def test_a_chip_of_unknown_speed_has_no_scaling_table(experiment):

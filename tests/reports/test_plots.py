@@ -39,6 +39,25 @@ def test_dots_and_intervals_lie_where_the_record_says(figure):
     assert bars["unigram"].lines[0].get_xdata().tolist() == [6.5, 5.0]
 
 
+def test_panels_have_scales_of_their_own(figure):
+    """Each is as wide as its own numbers, whatever those of another kind are."""
+    ranges = {axis.get_title(loc="left"): axis.get_xlim() for axis in figure.axes}
+    assert np.allclose(ranges["exact\nsuffix targets"], [0.95 - 0.06 * 2.35, 3.3 + 0.06 * 2.35])
+    assert np.allclose(ranges["share\nall scored tokens"], [2.95 - 0.06 * 3.6, 6.55 + 0.06 * 3.6])
+
+
+def test_an_interval_far_wider_than_all_else_is_cut_with_an_arrow(scores, figure):
+    is_wide = {("masked", "open"): {"low": -20.0, "high": 40.0}, ("suffix", "none"): {"low": 1.0}}
+    rows = [dataclasses.replace(row, **is_wide.get((row.column, row.label), {})) for row in scores.rows]
+    cut = plots.categories(dataclasses.replace(scores, rows=tuple(rows)), "bracket")
+    share, _, suffix = cut.axes
+    assert np.allclose(share.get_xlim(), figure.axes[0].get_xlim())
+    arrows = {line.get_marker(): (list(line.get_xdata()), list(line.get_ydata())) for line in share.lines[-2:]}
+    left, right = share.get_xlim()
+    assert arrows == {"<": ([left], [1.0]), ">": ([right], [1.0])}
+    assert not any(len(line.get_xdata()) for line in suffix.lines[-2:]), "as wide as means are apart"
+
+
 def test_readings_differ_in_colour_and_in_marker(scores):
     looks = [plots.look(scores, column) for column in scores.columns]
     assert len({look["color"] for look in looks}) == len({look["marker"] for look in looks}) == len(scores.columns)

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from hybridlm import masks
+from hybridlm.config import sampling
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, masked_lm, prefix_lm
-from hybridlm.config.sampling import SamplingConfig, check_prompts
-from hybridlm.sampling import samplers
+from hybridlm.config.sampling import BY_TIME, COMBINED, SamplingConfig, check_prompts
+from hybridlm.sampling import order, samplers
 from hybridlm.sampling.samplers import Trained
 
 
@@ -99,6 +100,11 @@ def test_refusals(sampler, objectives, values, message):
 def test_impossible_configs_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         SamplingConfig(**values)
+
+
+def test_names_are_known_before_anything_is_loaded():
+    assert (*samplers.SAMPLERS, COMBINED) == sampling.SAMPLERS
+    assert (*order.ORDERS, BY_TIME) == sampling.ORDERS
 
 
 @pytest.mark.parametrize("prompts", [[], [""], ["a", ""]])

@@ -10,7 +10,9 @@ from hybridlm.sampling.stopping import Reader
 def read(pieces, stops=()):
     """What each piece adds, and what the end adds, with ids that are bytes."""
     reader = Reader(bytes, stops)
-    return [*(reader.read(piece) for piece in pieces), reader.close()], reader.has_stopped
+    heard = [*(reader.read(piece) for piece in pieces), reader.close()]
+    assert reader.size == len("".join(heard).replace("\ufffd", "?").encode())
+    return heard, reader.has_stopped
 
 
 @pytest.mark.parametrize(

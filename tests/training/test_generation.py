@@ -1,5 +1,6 @@
 """A trained mixture continues a prompt by every sampler it was trained for."""
 
+import dataclasses
 import json
 import re
 
@@ -59,6 +60,23 @@ def test_the_picture_is_a_page_of_every_token_and_its_confidence(trained, tmp_pa
         for (first, nothing, unsure), (step, _, confidence) in written:
             assert (first, nothing, unsure) == (0, None, 0) and 1 <= step <= 4 and 0 < confidence <= 1
     assert capsys.readouterr().out.count("--------") == 2
+
+
+def test_the_picture_shows_what_was_printed_and_says_why_it_ends_there(opened, trained, tmp_path, capsys):
+    """Five tokens are less than blocks hold, and a stop string cuts what a chunk holds."""
+    config, page = SamplingConfig(sampler="block_diffusion", tokens=5, choice=GREEDY), tmp_path / "picture.html"
+    whole = generation.write(opened, PROMPTS[:1], config)[0][0].written
+    for stop, end in (
+        ((), "Ended after the 5 tokens that were asked for."),
+        ((whole[3],), "Ended before a stop string."),
+    ):
+        generation.generate(
+            trained, PROMPTS[:1], dataclasses.replace(config, stop=stop), picture=str(page), overrides={}
+        )
+        data = json.loads(re.findall(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)[0])
+        shown = "".join(token["history"][-1][1] for token in data["texts"][0]).replace("↵", "")
+        assert f"{shown}\n" == capsys.readouterr().out
+        assert data["ends"] == [end]
 
 
 def test_a_sampler_the_mixture_has_not_learned_is_refused(opened):

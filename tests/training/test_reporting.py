@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from etils import epath
 
 from hybridlm.config.objective import autoregressive
 from hybridlm.facts.kinds import ScoreKind
@@ -73,6 +74,29 @@ def test_means_are_sums_over_counts_of_all_groups(scores):
         assert row(scores, column, "all").mean == pytest.approx(36 / 20)
         assert row(scores, column, "none").mean == pytest.approx(34 / 19)
         assert (row(scores, column, "all").tokens, row(scores, column, "all").groups) == (20, 3)
+
+
+def test_what_begins_is_told_before_it_is_done(facts, monkeypatch, capsys, tmp_path):
+    """The interval of each column, then each file; nobody waits before an empty screen."""
+
+    told, rows = [], reporting.score_rows.rows
+
+    def begins(*_):
+        told.append(capsys.readouterr().err.splitlines()[-1])
+
+    monkeypatch.setattr(reporting.score_rows, "rows", lambda *about: begins() or rows(*about))
+    monkeypatch.setattr(reporting.export, "export", begins)
+    for name in ("_write_tokens", "_write_page", "save"):
+        monkeypatch.setattr(reporting, name, begins)
+    reporting.write(facts, evaluation(), epath.Path(tmp_path), metrics=None)
+    assert told == [
+        "intervals 1/2  ar",
+        "intervals 2/2  masked",
+        "writing 1/4  scores.csv",
+        "writing 2/4  tokens.parquet",
+        "writing 3/4  report.html",
+        "writing 4/4  scores.json",
+    ]
 
 
 def test_labels_without_tokens_have_no_row(scores):

@@ -127,7 +127,8 @@ def test_a_combination_and_its_sampler_go_together():
 
 
 def test_the_histogram_of_refined_tokens():
-    """Ten tokens in four texts, of which two had none, one 1 and one 3 refined."""
-    assert histogram(Latency(0.4, np.array([2, 1, 0, 1]))) == (
-        "40.0% of tokens, 1.0 a text; texts by refined tokens: 0: 2, 1: 1, 2: 0, 3: 1"
+    """Eight texts of five tokens, of which four had none, two 1 and two 3 refined; of seven texts it says nothing."""
+    assert histogram(Latency(0.2, np.array([4, 2, 0, 2]))) == (
+        "20.0% of tokens, 1.0 a text; texts by refined tokens: 0: 4, 1: 2, 2: 0, 3: 2"
     )
+    assert histogram(Latency(0.2, np.array([4, 1, 0, 2]))) == "20.0% of tokens"
