@@ -27,9 +27,9 @@ FULL: set[str] = set()
 
 
 class Store(AbstractFileSystem):
-    """What fsspec is given for gs://."""
+    """What fsspec is given for gs:// and s3://."""
 
-    protocol = ("gcs", "gs")
+    protocol = ("gcs", "gs", "s3")
     cachable = False
 
     def info(self, path, **_):
@@ -164,7 +164,7 @@ def _told(name):
 
 @contextlib.contextmanager
 def serving() -> Iterator[None]:
-    """gs:// is the store in memory, for fsspec and for TensorStore."""
+    """gs:// is the store in memory, for fsspec and for TensorStore, and s3:// for fsspec alone."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for protocol in Store.protocol:

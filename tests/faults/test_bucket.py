@@ -206,18 +206,19 @@ class StopsAt(Preemption):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_there_goes_on_with_the_bits_of_one_on_a_disk(text, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", [RUN, "s3://bucket/run"])
+def test_a_run_that_was_stopped_there_goes_on_with_the_bits_of_one_on_a_disk(place, text, tmp_path, monkeypatch):
     changes = {"data.sources": [str(text)], "training.steps": 12, "checkpoint.every": 5, "training.log_every": 1}
     experiment = override(small.get_config(), changes)
     with devices(1):
         with monkeypatch.context() as patch, pytest.raises(Preempted, match="stopped at step 7 with its state saved"):
             patch.setattr(watch, "Preemption", StopsAt)
-            run.train(experiment, RUN)
-        assert run.train(experiment, RUN) == ExitCode.DONE
+            run.train(experiment, place)
+        assert run.train(experiment, place) == ExitCode.DONE
         assert run.train(experiment, tmp_path / "run") == ExitCode.DONE
-    there = [json.loads(line) for line in lines.read(epath.Path(f"{RUN}/metrics.jsonl"))]
+    there = [json.loads(line) for line in lines.read(epath.Path(f"{place}/metrics.jsonl"))]
     here = results.lines(tmp_path / "run")
     assert [{name: line[name] for name in wanted} for line, wanted in zip(there, here, strict=True)] == here
-    report = json.loads(epath.Path(f"{RUN}/scores.json").read_text())
+    report = json.loads(epath.Path(f"{place}/scores.json").read_text())
     assert (report["columns"], report["rows"]) == results.scores(tmp_path / "run")
     assert names("bucket/run/tokens.parquet") == names("bucket/run/report.html") == [""]

@@ -1,11 +1,9 @@
 """A run whose directory is in a store that Orbax does not know: written here, copied there, sealed there."""
 
 import contextlib
-import json
 import pathlib
 import tempfile
 
-import fsspec
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,29 +12,24 @@ from etils import epath
 from jax.sharding import SingleDeviceSharding
 
 from hybridlm.config.errors import ConfigError
-from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
-from hybridlm.config.storage import override
 from hybridlm.data import retries
-from hybridlm.training import lines, run, staging, watch, workdir
+from hybridlm.training import staging, workdir
 from hybridlm.training.checkpoints import CheckpointError, Checkpoints
-from hybridlm.training.signals import Preempted
-from tests.end_to_end import results
-from tests.faults import bucket, small
-from tests.faults.test_bucket import StopsAt
-from tests.training.conftest import devices
+from tests.faults import bucket
 
 RUN = "s3://bucket/run"
 SAVED = {step: jnp.arange(64.0) + step for step in (10, 20)}
 
 
-class Elsewhere(bucket.Store):
-    protocol = "s3"
+@pytest.fixture(scope="module", autouse=True)
+def serving():
+    with bucket.serving():
+        yield
 
 
 @pytest.fixture(autouse=True)
 def empty(monkeypatch, tmp_path):
-    fsspec.register_implementation("s3", Elsewhere, clobber=True)
     bucket.OBJECTS.clear()
     bucket.REFUSALS.clear()
     monkeypatch.setattr(retries, "PAUSES", (0.0, 0.0))
@@ -115,19 +108,3 @@ def test_several_processes_are_refused_before_any_work(monkeypatch):
         "since Orbax knows no other store; mount the bucket (mountpoint-s3, for example) and name the directory. Data "
         "may lie in s3:// as it is, and the run of one process, too."
     )
-
-
-@pytest.mark.slow
-def test_a_run_that_was_stopped_there_goes_on_with_the_bits_of_one_on_a_disk(text, tmp_path, monkeypatch):
-    changes = {"data.sources": [str(text)], "training.steps": 12, "checkpoint.every": 5, "training.log_every": 1}
-    experiment = override(small.get_config(), changes)
-    monkeypatch.setattr(run, "_report", lambda *_: None)
-    with devices(1):
-        with monkeypatch.context() as patch, pytest.raises(Preempted, match="stopped at step 7 with its state saved"):
-            patch.setattr(watch, "Preemption", StopsAt)
-            run.train(experiment, RUN)
-        assert run.train(experiment, RUN) == ExitCode.DONE
-        assert run.train(experiment, tmp_path / "run") == ExitCode.DONE
-    there = [json.loads(line) for line in lines.read(epath.Path(f"{RUN}/metrics.jsonl"))]
-    here = results.lines(tmp_path / "run")
-    assert [{name: line[name] for name in wanted} for line, wanted in zip(there, here, strict=True)] == here
