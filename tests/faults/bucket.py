@@ -15,7 +15,8 @@ import urllib.parse
 from collections.abc import Iterator
 from unittest import mock
 
-import fsspec
+from etils.epath.backend import fsspec_backend
+from fsspec.registry import _registry
 from fsspec.spec import AbstractFileSystem
 
 OBJECTS: dict[str, bytes] = {}
@@ -162,20 +163,25 @@ def _told(name):
     return {"bucket": bucket, "name": name_there, "generation": "1", "metageneration": "1", "size": size}
 
 
+def forget_clients() -> None:
+    """The next path asks fsspec again which class is behind its protocol: epath keeps the first answer of a process."""
+    fsspec_backend._get_filesystem.cache_clear()
+
+
 @contextlib.contextmanager
 def serving() -> Iterator[None]:
     """gs:// is the store in memory, for fsspec and for TensorStore, and s3:// for fsspec alone."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    for protocol in Store.protocol:
-        fsspec.register_implementation(protocol, Store, clobber=True)
     told = {
         "TENSORSTORE_GCS_HTTP_URL": f"http://127.0.0.1:{server.server_port}",
         "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token",
     }
     try:
-        with mock.patch.dict(os.environ, told):
+        with mock.patch.dict(os.environ, told), mock.patch.dict(_registry, dict.fromkeys(Store.protocol, Store)):
+            forget_clients()
             yield
     finally:
+        forget_clients()
         server.shutdown()
         server.server_close()
