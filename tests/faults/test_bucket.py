@@ -5,6 +5,8 @@ import contextlib
 import itertools
 import json
 import math
+import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import override
 from hybridlm.data import directories, retries
-from hybridlm.training import digests, durable, lines, run, watch, workdir
+from hybridlm.training import digests, durable, lines, run, watch, workdir, writers
 from hybridlm.training.checkpoints import CheckpointError, Checkpoints
 from hybridlm.training.signals import Preempted, Preemption
 from hybridlm.training.writers import Writers
@@ -180,7 +182,7 @@ def test_parts_of_a_killed_run_are_read_and_count_once():
 
 def test_tensorboard_gets_files_that_follow_each_other(monkeypatch):
     clock = itertools.count(step=100.0)
-    monkeypatch.setattr("hybridlm.training.writers.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(writers, "time", SimpleNamespace(**vars(time) | {"monotonic": lambda: next(clock)}))
     write([10, 20, 30])
     events = names("bucket/run/tensorboard/")
     assert len(events) >= 2 and events == sorted(events) and all("tfevents" in name for name in events)

@@ -1,6 +1,7 @@
 """What was kept is there again for the same request, and for no other; what was cut off counts for nothing."""
 
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_another_request_begins_anew(tmp_path, always):
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     clock = iter([7.0, 60.0, 67.0, 68.0, 68.0, 80.0, 88.5, 89.0, 89.0])
-    monkeypatch.setattr("hybridlm.training.kept.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     kept, saved = Kept(tmp_path, "asked"), []
 
     def sums():

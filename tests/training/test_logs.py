@@ -1,6 +1,7 @@
 """Metrics: what a line says, and that getting it off the device costs the loop no wait."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -113,7 +114,7 @@ def test_nothing_is_waited_for_unless_told_to(log, monkeypatch):
 
 def test_speed_is_known_from_the_second_line_on(log, monkeypatch):
     clock = iter([10.0, 12.0])
-    monkeypatch.setattr(logs.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     push(log, 1, with_sums())
     assert "perf/tokens_per_s" not in log.arrived(wait=True)[0].scalars
     push(log, 21, with_sums())
@@ -125,7 +126,7 @@ def test_speed_is_known_from_the_second_line_on(log, monkeypatch):
 
 def test_utilisation_is_work_over_what_the_devices_could_do(monkeypatch):
     clock = iter([0.0, 2.0])
-    monkeypatch.setattr(logs.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(logs, "peak_flops", lambda: 1e12)
     log = logs.Log(NAMES, LABELS, tokens_per_step=1000, flops=1e11)
     for step in (1, 11):
