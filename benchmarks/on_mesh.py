@@ -42,7 +42,7 @@ class Run:
         self.task = _without_text(experiment) if prepared is None else task_of(experiment, prepared.vocabulary, names)
         self.devices = math.prod(experiment.mesh.sizes.values())
         self.mesh = meshes.make(experiment.mesh, jax.devices()[: self.devices])
-        meshes.check(self.mesh, experiment.model, steps.rows_per_pass(experiment), experiment.data.row_length)
+        meshes.check(self.mesh, experiment)
         optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
         make = functools.partial(workload.new_state, experiment, self.task, optimizer)
         state = jax.eval_shape(make)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hybridlm.statistics import calibration as calibrations
-from hybridlm.statistics import design, equivalence, intervals, paired, regression, transfer
+from hybridlm.statistics import design, equivalence, intervals, regression, shares, transfer
 from hybridlm.statistics.sums import Sums, cluster_sums, difference
 
 TOKENS, GROUPS, FAMILIES, LABELS = 10_000_000, 10_000, 8, 8
@@ -40,11 +40,11 @@ def main():
     baseline, *models = (add_up(tokens, name) for name in ("baseline", "model", "later"))
     clock("sums of three models")
     gaps = {"model": difference(baseline, models[0]), "later": difference(baseline, models[1])}
-    found = paired.compare(gaps["model"], seed=0)
-    assert not np.isnan(found.p_C).any()
-    clock("paired comparison, 2000 draws, 9999 sign flips")
-    equivalence.equivalence(gaps, 0.01, seed=0)
-    clock("equivalence of two steps, 2000 draws")
+    found = equivalence.equivalence(gaps, 0.01, seed=0)
+    assert not np.isnan(found["model"].p_C).any()
+    clock("verdicts on two gaps, 9999 sign flips")
+    shares.shares(gaps["model"], seed=0)
+    clock("shares of a gap, 2000 draws")
     fitted = regression.fit(lambda: pieces(tokens), FORMULA, clusters=GROUPS)
     clock(f"regression on {len(fitted.regressors)} regressors")
     read_calibration(tokens)

@@ -115,7 +115,7 @@ def judge_of(flags: argparse.Namespace) -> Judge | None:
 
 def scorer_of(subject: Subject, path: str) -> text_worth.Scorer | None:
     """Published weights at a path, or the model's own reading where it has one; compiled."""
-    if not path and not samplers.SAMPLERS["autoregressive"].fits(subject.trained):
+    if not path and not samplers.SAMPLERS["autoregressive"].fits(subject.trained.objectives):
         return None
     scorer = text_worth.published(path, subject.tokenizer) if path else text_worth.own_reading(subject.network)
     short = subjects.prompts_for(subject, 1, 0)

@@ -87,7 +87,7 @@ def contenders(subject: Subject, tokens: int) -> dict[str, SamplingConfig]:
         "speculative": {"sampler": "speculative", "chunk": 64},
         "autoregressive": {"sampler": "autoregressive", "chunk": 64},
     }
-    fits = {name for name, kind in samplers.SAMPLERS.items() if kind.fits(subject.trained)}
+    fits = {name for name, kind in samplers.SAMPLERS.items() if kind.fits(subject.trained.objectives)}
     asked = {name: values for name, values in asked.items() if values["sampler"] in fits}
     return {name: SamplingConfig(tokens=tokens, **values) for name, values in (asked | _joined(subject, fits)).items()}
 

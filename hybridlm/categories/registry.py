@@ -18,13 +18,15 @@ Importing that file before rows are prepared adds the column `shouted`, its sums
 filters. `Document` says what `compile` may read.
 """
 
+import importlib
+from collections.abc import Sequence
 from typing import Any
 
 from hybridlm.categories.families import FAMILIES
 from hybridlm.categories.family import Family
 from hybridlm.categories.lexicon import Lexicon
 from hybridlm.categories.positions import POSITIONS
-from hybridlm.config.errors import require
+from hybridlm.config.errors import ConfigError, require
 
 _own: list[Family] = []
 
@@ -42,6 +44,21 @@ def register(family: Family) -> Family:
     )
     _own.append(family)
     return family
+
+
+def load(modules: Sequence[str]) -> None:
+    """Imports modules that register families, those of `data.label_modules`; ConfigError where one cannot be."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"data.label_modules names {name!r}, which cannot be imported: {type(error).__name__}: {error}. It is "
+                "the dotted name of a Python file that registers families of labels; is the folder it is counted from "
+                "on PYTHONPATH?"
+            ) from error
 
 
 def compilable(lexicon: Lexicon) -> tuple[Family, ...]:

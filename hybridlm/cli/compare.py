@@ -8,14 +8,15 @@ from hybridlm.cli.flags import Parser
 from hybridlm.config.errors import require
 
 DESCRIPTION = """\
-Compares token scores with those of a baseline on the same text: gaps by category with clustered intervals, corrected
-p-values, verdicts against a margin, and the text itself coloured by who predicts it better.
+Compares token scores with those of a baseline on the same text: gaps by category with intervals, p-values and verdicts
+that hold for all categories at once, and the text itself coloured by who predicts it better.
 
   hybridlm compare runs/a runs/b --output=runs/a_and_b                        a is the baseline
   hybridlm compare a.parquet b.parquet c.parquet --baseline=c.parquet --output=out --margin=0.02
   hybridlm compare runs/a@ar runs/b@ar --filter="content & ~copy1" --seeds=runs/a:runs/a2 --output=out
 
 A file is a table of token scores (docs/token-scores.md), or a directory with one; FILE@READING picks a reading of it.
+A published model beside a run of yours: docs/compare.md says what makes the two comparable.
 Writes comparison.html, comparison.json, comparison.csv, comparison.tex, methods.txt and plots/ to --output.
 """
 
@@ -35,6 +36,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--seeds", default="", help="placebo pairs A:B,C:D that differ in seed alone")
     parser.add_argument("--placebo", default="", help="placebo pairs A:B of which B is trained more, or larger")
     parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--all", action="store_true", help="print every family, not only those one looks at first")
     flags, overrides = parser.read(argv)
     require(not overrides, f"--config.{next(iter(overrides), '')} has no effect here: compare reads no config.")
 
@@ -55,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     )
     with _progress() as advance:
         found, text = compare(flags.files, flags.baseline, settings, advance)
-    report.write(found, text, flags.output)
+    report.write(found, text, flags.output, is_whole=flags.all)
     return ExitCode.DONE
 
 

@@ -19,6 +19,15 @@ VERBS = {
     "inspect": "show what a text holds, class by class, and what a trained model is",
 }
 
+REPAIRS = {
+    FileNotFoundError: "check the spelling; a relative path starts at the current directory, {here}",
+    FileExistsError: "a file stands where a directory is to be made; choose another path",
+    NotADirectoryError: "a file stands where a directory is needed; choose another path",
+    IsADirectoryError: "a directory stands where a file is needed; name a file in it",
+    PermissionError: "this user may not read or write there; choose another path, or have its rights changed",
+}
+"""What to do about a path that the system refuses."""
+
 STORES = ("gcsfs", "s3fs")
 """Packages that only who keeps files in gs:// or s3:// needs."""
 
@@ -67,7 +76,7 @@ def answer(action: Callable[[], int]) -> int:
         print(f"hybridlm: {error}: `pip install {package}`", file=sys.stderr)
         return ExitCode.CONFIG
     except OSError as error:
-        print(f"hybridlm: {error}", file=sys.stderr)
+        print(f"hybridlm: {error}{_repair(error)}", file=sys.stderr)
         return ExitCode.IO
     except RuntimeError as error:
         code = getattr(error, "exit_code", None)
@@ -75,6 +84,12 @@ def answer(action: Callable[[], int]) -> int:
             raise
         print(f"hybridlm: {error}", file=sys.stderr)
         return code
+
+
+def _repair(error: OSError) -> str:
+    """What to do, where the system itself refused a path."""
+    found = [repair for kind, repair in REPAIRS.items() if isinstance(error, kind) and error.filename]
+    return f": {found[0].format(here=os.getcwd())}." if found else ""
 
 
 def _usage() -> str:

@@ -9,8 +9,8 @@ from hybridlm.planning import chips
 
 DESCRIPTION = """\
 Compiles the training step of a config for a machine that need not be there, and prints memory per device by part,
-traffic, operations, the time at the peak of each resource and which is the limit, and what to change if it does not
-fit.
+traffic, operations, the time at the peak of each resource and which is the limit, and what to change if it does not or
+may not fit.
 
   hybridlm plan --config=configs/llama2_7b.py --topology=v5e:16x16
   hybridlm plan --config=configs/llama2_7b.py --topology=h100:8 --config.training.batch_rows=16

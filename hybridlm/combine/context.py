@@ -12,6 +12,9 @@ from jaxtyping import Array, Float
 
 from hybridlm.config.combination import FEATURES
 
+FIELDS = (*FEATURES, "features")
+"""Names of what a gate may read."""
+
 
 @no_type_check  # trees of its shapes exist too
 @jax.tree_util.register_dataclass

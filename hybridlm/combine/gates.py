@@ -3,17 +3,16 @@
 Each reads a `Context`, which knows nothing of the target, and the numbers of a `Combination`.
 """
 
-import importlib
-import inspect
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hybridlm.combine import own_gate
 from hybridlm.combine.context import Context
 from hybridlm.config.combination import FEATURES, Combination
-from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.errors import require
 
 Gate = Callable[[Context, Combination], Float[Array, "*N"]]
 
@@ -75,21 +74,7 @@ GATES: dict[str, Gate] = {
 
 def gate(name: str) -> Gate:
     """A gate by its name, or a user's own by its import path "package.module:function"; that one takes a `Context`."""
-    return GATES[name] if name in GATES else _own(name)
-
-
-def _own(path: str) -> Gate:
-    module, name = path.split(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"combination.gate={path!r} cannot be imported: {error}; is its folder on PYTHONPATH?"
-        ) from error
-    found = tuple(inspect.signature(function).parameters)
-    require(
-        len(found) == 1,
-        f"the gate {path!r} takes {', '.join(found) or 'nothing'}, and a gate is given one argument, the Context of "
-        "two predictions. It cannot have the target: probabilities would no longer sum to 1.",
-    )
-    return lambda context, numbers: jnp.clip(function(context), 0, 1)
+    if name in GATES:
+        return GATES[name]
+    own = own_gate.imported(name)
+    return lambda context, numbers: own(context)

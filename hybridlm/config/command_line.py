@@ -6,6 +6,7 @@ The values are frozen and checked as a whole, so an override builds a new config
 import ast
 import contextlib
 import importlib.util
+import os
 import pathlib
 import traceback
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,11 @@ from typing import Any
 
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.near_paths import inside, near
 from hybridlm.config.storage import override, to_dict
 
+CHECKOUT = pathlib.Path(__file__).parents[2]
+"""The directory with configs/ in it, unless the package was installed without."""
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -31,10 +35,8 @@ def changed(experiment: Experiment, overrides: Mapping[str, str]) -> Experiment:
 
 
 def _from_file(path: str) -> Experiment:
-    require(
-        pathlib.Path(path).is_file(),
-        f"--config={path} is not a file; configs live in configs/, for example configs/quickstart.py.",
-    )
+    if not pathlib.Path(path).is_file():
+        raise ConfigError(_missing(pathlib.Path(path)))
     spec = importlib.util.spec_from_loader("hybridlm_config", SourceFileLoader("hybridlm_config", path))
     module = importlib.util.module_from_spec(spec)
     with _blamed_on(path):
@@ -49,6 +51,33 @@ def _from_file(path: str) -> Experiment:
         f"get_config() of {path} returned {type(experiment).__name__}; it must return a hybridlm Experiment.",
     )
     return experiment
+
+
+def named(name: str) -> list[str]:
+    """Which values of a config are called so: `steps` is `training.steps`."""
+    parts = {"": (tree := to_dict(Experiment(name="any"))), **tree}
+    paths = (
+        f"{part}.{field}".lstrip(".") for part, fields in parts.items() if isinstance(fields, dict) for field in fields
+    )
+    return [path for path in paths if path == name or path.endswith(f".{name}")]
+
+
+def _missing(path: pathlib.Path) -> str:
+    """Why there is no such config, and which there are: here, or in the checkout that this code lies in."""
+    if path.is_dir():
+        names = ", ".join(one.name for one in inside(path, _is_python)) or "no Python file"
+        return f"--config={path} is a directory, and a config is a Python file; in it: {names}."
+    for shipped in (CHECKOUT / path, CHECKOUT / "configs" / path):
+        if shipped.is_file():
+            return f"--config={path} is no file in {os.getcwd()}, where relative paths start; did you mean {shipped}?"
+    return (
+        f"--config={path} is no file{near(path, _is_python)} A config is a Python file with a function get_config(); "
+        "examples are in configs/ of a checkout of hybridlm, and not in an installed package."
+    )
+
+
+def _is_python(path: pathlib.Path) -> bool:
+    return path.suffix == ".py"
 
 
 @contextlib.contextmanager

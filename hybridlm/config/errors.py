@@ -14,14 +14,23 @@ def require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: `; did you mean 'steps'?`, or the names there are."""
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Which known name is misspelt or cut off here; None where none is near."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    begun = [one for one in known if name and one.startswith(name)]
+    return min(begun, key=len) if begun else next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: `; did you mean 'steps'?`, or where none is near, the names there are."""
+    known = sorted(known)
+    near = closest(name, known)
+    return f"; did you mean {near!r}?" if near else f"; known are {', '.join(known)}"
 
 
 def one_of(field: str, value: str, choices: Iterable[str]) -> None:
     """Raises unless `value` is one of the named choices."""
     choices = tuple(choices)
-    require(value in choices, f"{field}={value!r} is not one of {', '.join(choices)}{nearest(str(value), choices)}")
+    near = closest(str(value), choices)
+    hint = f"; did you mean {near!r}?" if near else "."
+    require(value in choices, f"{field}={value!r} is not one of {', '.join(choices)}{hint}")

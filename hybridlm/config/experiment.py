@@ -1,17 +1,16 @@
 """A run as one value: every part, and the checks that concern more than one of them."""
 
 import dataclasses
-import itertools
 
 from hybridlm.config import trained
 from hybridlm.config.data import DataConfig
-from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import Objective, autoregressive
 from hybridlm.config.operation import OperationConfig
-from hybridlm.config.rows import allocate
+from hybridlm.config.rows import refusal
 from hybridlm.config.training import CheckpointConfig, OptimizerConfig, TrainingConfig
 from hybridlm.masks import Mask
 
@@ -112,15 +111,8 @@ class Experiment:
         )
 
     def _check_rows(self):
-        batch_rows, accumulate = self.training.batch_rows, self.training.accumulate
-        shards = accumulate * self.mesh.row_ways
-        step = allocate(self.objectives, batch_rows)
-        if step.wide % shards == 0:
-            return
-        larger = range(batch_rows + 1, batch_rows + 4 * shards * step.streams + 1)
-        fits = (n for n in larger if n % accumulate == 0 and allocate(self.objectives, n).wide % shards == 0)
-        raise ConfigError(
-            f"a step has {step.wide} rows of {step.streams} x {self.data.row_length} tokens, which training.accumulate="
-            f"{accumulate} x mesh.replica x mesh.data x mesh.fsdp = {shards} does not divide; change "
-            f"training.batch_rows={batch_rows} to one of {list(itertools.islice(fits, 3))}."
+        training = self.training
+        wrong = refusal(
+            self.objectives, training.batch_rows, self.data.row_length, training.accumulate, self.mesh.row_ways
         )
+        require(not wrong, f"{wrong}.")

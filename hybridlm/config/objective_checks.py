@@ -140,6 +140,11 @@ def _check_streams(objective):
         f"objective.clean_weight={objective.clean_weight} must not be negative, and a clean stream can predict its "
         "next token only where it does not see it: set clean_causal=True.",
     )
+    require(
+        objective.clean_weight == 0 or objective.corruption != "uniform",
+        f"objective.clean_weight={objective.clean_weight} has the clean stream predict its next token, whose loss is "
+        "the NLL, while corruption='uniform' has a loss of its own for all tokens; use 'absorbing', or clean_weight=0.",
+    )
 
 
 def _check_spans(objective):

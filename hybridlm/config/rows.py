@@ -1,10 +1,14 @@
 """How many rows of a step each objective of a mixture gets: known with the config, so that shapes are static."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 from hybridlm.config.errors import require
 from hybridlm.config.objective import Objective
+
+NAMED = 3
+"""How many numbers of rows a refusal names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +46,8 @@ def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation
         f"training.batch_rows={batch_rows} cannot be divided among {len(unit)} objectives, which take rows in units of "
         f"{unit}; use at least {sum(unit.values())}.",
     )
-    units = dict.fromkeys(objectives, 1)
+    behind = 2 * sum(unit.values())  # so far below its share none would be left: the search starts where it is short
+    units = {name: max(1, int(share) - behind) for name, share in exact.items()}
     # an objective whose unit is one row always exists, so this ends with no row left
     while fits := [name for name in unit if unit[name] <= batch_rows - sum(units[part] * unit[part] for part in unit)]:
         units[max(fits, key=lambda name: exact[name] - units[name])] += 1
@@ -51,3 +56,23 @@ def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation
         ((k + 0.5) / units[name], number) for number, name in enumerate(objectives) for k in range(units[name])
     )
     return Allocation(rows, streams, sum(units.values()), tuple(number for _, number in spread))
+
+
+def divides(objectives: Mapping[str, Objective], batch_rows: int, parts: int) -> bool:
+    """Does a step fall into so many equal parts?"""
+    return allocate(objectives, batch_rows).wide % parts == 0
+
+
+def refusal(objectives: Mapping[str, Objective], batch_rows: int, length: int, accumulate: int, ways: int) -> str:
+    """Why a step does not fall into passes over so many devices, and which numbers of rows do; empty where it does."""
+    step, parts = allocate(objectives, batch_rows), accumulate * ways
+    if divides(objectives, batch_rows, parts):
+        return ""
+    larger = range(batch_rows + 1, batch_rows + 4 * parts * step.streams + 1)
+    fits = (n for n in larger if n % accumulate == 0 and divides(objectives, n, parts))
+    holds = " (two of text, or one and its noisy copy)" if step.streams == 2 else ""
+    return (
+        f"a step has {step.wide} rows of {step.streams} x {length} tokens{holds}, which training.accumulate="
+        f"{accumulate} x mesh.replica x mesh.data x mesh.fsdp = {parts} does not divide; change "
+        f"training.batch_rows={batch_rows} to one of {list(itertools.islice(fits, NAMED))}"
+    )

@@ -39,10 +39,11 @@ def is_for(reading: Reading, objectives: Mapping[str, Objective]) -> bool:
     return _sight(own) in map(_sight, trained) or (own.is_autoregressive and any(map(_reads_left_to_right, trained)))
 
 
-def _sight(objective: Objective) -> tuple[str, str, str]:
-    """Who sees whom, what became of the input, and where targets lie; rates and sizes may differ."""
+def _sight(objective: Objective) -> tuple[str, str, str, str]:
+    """Who sees whom, what became of the input, what is revealed together, and where targets lie; rates may differ."""
     is_masked = objective.corruption in ("absorbing", "all", "masked_lm")
-    return objective.layout, "masked" if is_masked else objective.corruption, objective.predicts
+    corruption = "masked" if is_masked else objective.corruption
+    return objective.layout, corruption, _group(objective), objective.predicts
 
 
 def _reads_left_to_right(objective: Objective) -> bool:
@@ -52,5 +53,6 @@ def _reads_left_to_right(objective: Objective) -> bool:
 
 
 def _group(objective: Objective) -> str:
-    """What is masked and revealed together."""
-    return f"blocks of {objective.block_size}" if objective.block_size else "whole documents"
+    """What is masked and revealed together, and behind what."""
+    behind = " behind text that sees what is to its left alone" if objective.clean_causal else ""
+    return f"blocks of {objective.block_size}{behind}" if objective.block_size else "whole documents"

@@ -85,6 +85,13 @@ def survey_for_training(config: DataConfig, progress: Progress) -> Corpus:
         return document.split or splits.split_of(document.group, validation=validation, test=test)
 
     corpus = survey(config.named_sources, config.audit, split_of, progress)
+    reasons = ", ".join(f"{drop.documents} {reason}" for reason, drop in corpus.account.items())
+    named = ", ".join(source.path for source in config.named_sources)
+    require(
+        len(corpus.entries) > 0,
+        f"data.sources={named} hold no document to train on (left out: {reasons or 'none'}); name text, or lift "
+        "what data.audit leaves out.",
+    )
     corpus = without_duplicates(only_domains(corpus, config.domains), config.audit.duplicate)
     remark(progress, corpus.duplicates.line)
     corpus = within_limit(corpus, config.limit_bytes)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from hybridlm.config.errors import require
+from hybridlm.config.errors import ConfigError
+from hybridlm.config.near_paths import near
 from hybridlm.data import embedded
 from hybridlm.data.directories import is_local
 
@@ -41,12 +42,21 @@ class SourceFile:
 def files(source: str) -> list[SourceFile]:
     """The files of a path, directory (recursively, hidden ones left out) or glob, by name."""
     files_found = found(source)
-    require(
-        len(files_found) > 0,
-        f"the source {source!r} names no file: a source is a file, a directory, a glob, a dataset of TFDS, or "
-        f"{embedded.NAME!r}. Check the spelling; a relative path starts at the current directory.",
-    )
+    if not files_found:
+        raise ConfigError(_nothing(source))
     return sorted(files_found, key=lambda file: file.name)
+
+
+def _nothing(source: str) -> str:
+    """Why a source names no file, and what may have been meant."""
+    base, pattern = _split_glob(source)
+    if base.is_dir() and not pattern:
+        return f"the source {source!r} is a directory in which there is no file; hidden ones are left out."
+    hint = "; nothing fits the glob." if pattern else near(base, lambda path: not path.name.startswith("."))
+    return (
+        f"the source {source!r} names no file: a source is a file, a directory, a glob, a dataset of TFDS, or "
+        f"{embedded.NAME!r}{hint}"
+    )
 
 
 def found(source: str) -> list[SourceFile]:

@@ -4,7 +4,6 @@ python -m hybridlm.data.workers WORK SIDE PART PARTS    encodes every PARTS-th c
 """
 
 import contextlib
-import importlib
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from etils import epath
 
+from hybridlm.categories import registry
 from hybridlm.data import corpus_file, encoding
 from hybridlm.data.corpus import Corpus
 from hybridlm.data.directories import once
@@ -41,8 +41,7 @@ def find(work: epath.Path) -> tuple[Corpus, Vocabulary, tuple[Chunks, ...]]:
     """What `leave` wrote, and the chunks of both sides."""
     corpus, vocabulary = corpus_file.load(work / CORPUS), load_vocabulary(work / VOCABULARY)
     asked = json.loads((work / LABELS).read_text())
-    for module in asked["modules"]:
-        importlib.import_module(module)
+    registry.load(asked["modules"])
     sides = encoding.sides(corpus, vocabulary, asked["labels"])
     return corpus, vocabulary, tuple(Chunks(corpus, side, work / CHUNKS) for side in sides)
 

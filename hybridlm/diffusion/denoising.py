@@ -54,9 +54,14 @@ def denoise_step(
     return jnp.where(is_revealed_BT, drawn_BT.astype(noisy_BT.dtype), noisy_BT)
 
 
+def noise_left(schedule: Schedule, s: Times) -> Float[Array, "..."]:
+    """1 − α(s), and none at s = 0: noise that a schedule has there goes with the last step, which writes the text."""
+    return jnp.where(jnp.asarray(s) > 0, schedule.one_minus_alpha(s), 0.0)
+
+
 def _stays_masked(schedule, t, s, shape):
     """(1−α_s)/(1−α_t), the probability that a token masked at t is masked at s."""
-    return jnp.broadcast_to(schedule.one_minus_alpha(s) / schedule.one_minus_alpha(t), shape)
+    return jnp.broadcast_to(noise_left(schedule, s) / schedule.one_minus_alpha(t), shape)
 
 
 def _without_mask(logits_BTV, mask_id):

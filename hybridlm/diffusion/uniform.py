@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from hybridlm.diffusion.denoising import Times
+from hybridlm.diffusion.denoising import Times, noise_left
 from hybridlm.diffusion.schedules import Schedule
 from hybridlm.facts.head import NEVER
 from hybridlm.facts.loss_inputs import LossInputs
@@ -119,7 +119,8 @@ def denoise_step(
 
 def _stays_and_alpha(p_BTV, noisy_BT, t, s, schedule, size):
     """The probability that a token was not noised between s and t, given what it is at t; and α(s)."""
-    noise_t, noise_s = (jnp.broadcast_to(schedule.one_minus_alpha(time), noisy_BT.shape) for time in (t, s))
+    noises = schedule.one_minus_alpha(t), noise_left(schedule, s)
+    noise_t, noise_s = (jnp.broadcast_to(noise, noisy_BT.shape) for noise in noises)
     p_BT = jnp.take_along_axis(p_BTV, noisy_BT[..., None], axis=-1)[..., 0]
     stayed_BT = (1 - noise_t) * (size * (1 - noise_s) * p_BT + noise_s)
     return stayed_BT / (stayed_BT + noise_t - noise_s), 1 - noise_s

@@ -5,6 +5,7 @@ import re
 from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.near_paths import near
 
 FILES = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer.json", "tokenizer.model")
 """What is fetched: weights and text, neither pickles nor code."""
@@ -32,7 +33,9 @@ def _fetched(repo_id, revision):
     try:
         return huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES))
     except Exception as error:  # it raises its own, those of its HTTP library, and the system's
+        hint = near(epath.Path(repo_id), lambda path: path.is_dir())
         raise ConfigError(
-            f"there is no directory {repo_id!r} here, and the Hugging Face hub does not give it ({error}). Check the "
-            "spelling and the network; on a machine without one, fetch it elsewhere and name its directory."
+            f"there is no directory {repo_id!r} here{hint} The Hugging Face hub does not give it either "
+            f"({str(error).partition(chr(10))[0]}). Check the spelling and the network; on a machine without one, "
+            "fetch it elsewhere and name its directory."
         ) from error

@@ -1,6 +1,8 @@
 """Reads a mask on numbers: scalars, arrays that broadcast, tiles inside a kernel, or a whole batch at once."""
 
+import difflib
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -38,11 +40,13 @@ class Side:
 def check(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts) -> None:
     """Raises unless the tokens carry every fact the mask reads, and a dense array has their shape."""
     for facts in (q_facts, k_facts):
-        missing = set(mask.facts) - set(names(facts))
+        known = names(facts)
+        missing = [_with_hint(name, known) for name in mask.facts if name not in known]
         if missing:
             raise ValueError(
-                f"mask {mask!r} reads {', '.join(sorted(missing))}, but the tokens carry {', '.join(names(facts))}. "
-                "Any integer column of the batch can be a fact: add it to the batch under that name."
+                f"mask {mask!r} reads {', '.join(missing)}, but the tokens carry {', '.join(known)}. Any integer "
+                "column of the batch can be a fact: add it to the batch under that name; in a run, name a family of "
+                "labels in data.labels."
             )
     shape = (q_facts.shape[1], k_facts.shape[1])
     for node in walk(mask.canonical):
@@ -51,6 +55,11 @@ def check(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts) -> None:
                 f"masks.dense holds an array of shape {node.shape}, but there are {shape[0]} queries and {shape[1]} "
                 "keys. An array fits one length; a mask over facts (masks.custom) fits every length, and part of a row."
             )
+
+
+def _with_hint(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name} (did you mean {close[0]}?)" if close else name
 
 
 def evaluate(mask: Mask, q: Any, k: Any):

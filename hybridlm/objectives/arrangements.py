@@ -55,16 +55,22 @@ def spans(objective: Objective, text: Text, ids: Ids, key: Key[Array, ""]) -> Ar
         B a b c d e f g h i   ->   B a M d M   M b c M e      (f, g, h and i have no room)
 
     T5 tells its spans apart by sentinels, each an id of its own. One id does: the n-th mask behind the text stands for
-    the n-th within it, and since no mask is ever predicted, lengths of spans are given, not modelled. As in T5 a
-    document begins with what stays and ends with a span, and all ways to cut it are equally likely. Of n slots k spans
-    take 2 k for their masks, so that as many last tokens are left out; below four slots there is no span.
+    the n-th within it, and since no mask is ever predicted, lengths of spans are given, not modelled. A document begins
+    with what stays, and all ways to cut it are equally likely; T5's all end with a span, so that a short document would
+    always lose its end. Of n slots k spans take 2 k for their masks, so that as many last tokens are left out; below
+    four slots there is no span.
     """
+    key, end_key = jax.random.split(key)
     document_BT = _document(text)
     stays_BT, cut_BT, spans_BT = span_sizes(objective, layouts.document_lengths(text))
     bounds = stays_BT, stays_BT + cut_BT, stays_BT + cut_BT + spans_BT
     role_BT = sum((text.position_BT >= bound_BT).astype(jnp.int32) for bound_BT in bounds)
     role_BT = jnp.where(text.segment_BT > 0, role_BT, STAYS)
-    span_BT = _span(key, document_BT * 4 + role_BT, role_BT, jnp.where(role_BT == CUT, cut_BT, stays_BT) - 1, spans_BT)
+    # what stays may go on behind the last span, and is then in one more run
+    at_end_BT = jnp.take_along_axis(jax.random.uniform(end_key, role_BT.shape), document_BT, axis=1, mode="clip")
+    more_BT = (role_BT == STAYS) & (at_end_BT * stays_BT >= spans_BT)
+    size_BT = jnp.where(role_BT == CUT, cut_BT, stays_BT)
+    span_BT = _span(key, document_BT * 4 + role_BT, role_BT, size_BT - 1, spans_BT + more_BT)
     # in the text what stays and what is cut take turns; in the row what stays and masks do, then masks and what is cut
     is_mask_BT, is_behind_BT = role_BT >= MASK_WITHIN, (role_BT == CUT) | (role_BT == MASK_BEHIND)
     source_BT = jnp.argsort(_order(document_BT, is_mask_BT, span_BT, role_BT), axis=1)
@@ -92,13 +98,13 @@ def span_sizes(
     return tokens_BT - cut_BT, cut_BT, spans_BT
 
 
-def _span(key, run_BT, role_BT, size_BT, spans_BT):
-    """Number of the span that each slot of a run goes with; all ways to cut a run into so many are equally likely."""
+def _span(key, run_BT, role_BT, size_BT, parts_BT):
+    """Number of the span that each slot goes with; all ways to cut a run into so many parts are equally likely."""
     is_first_BT = jnp.diff(run_BT, axis=1, prepend=-1) != 0
     is_inner_BT = ~is_first_BT & (role_BT < MASK_WITHIN)
     size_BT = jnp.maximum(size_BT, 1)
     # half a cut less than there must be, since a count is rounded up
-    is_cut_BT, _, _ = fixed_count(key, run_BT, is_inner_BT, (spans_BT - 1.5) / size_BT)
+    is_cut_BT, _, _ = fixed_count(key, run_BT, is_inner_BT, (parts_BT - 1.5) / size_BT)
     number_BT = jnp.cumsum(is_first_BT | is_cut_BT | (role_BT >= MASK_WITHIN), axis=1)
     return number_BT - jax.lax.cummax(jnp.where(is_first_BT, number_BT, 0), axis=1)
 

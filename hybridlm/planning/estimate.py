@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hybridlm import attention
 from hybridlm.config.rows import allocate
 from hybridlm.planning.chips import Chip
 from hybridlm.planning.workload import Workload
+from hybridlm.sharding.attention import planner
 from hybridlm.sharding.mesh import BATCH, PARAMETERS, ways
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
@@ -23,6 +23,8 @@ from hybridlm.training.work import mean_visible, step_flops
 
 SAMPLE_ROWS = 8
 """Rows of text whose visible pairs and targets are counted; a step's are in proportion."""
+MARGIN = 1.6
+"""Compilers have needed up to so many times the memory by rule."""
 _FLOAT32 = 4
 
 Bytes = int | float
@@ -62,6 +64,19 @@ def estimate(workload: Workload, work: Work) -> Estimate:
     return Estimate(_memory(workload, work), _traffic(workload), work)
 
 
+def fit(memory: Bytes, room: Bytes) -> str:
+    """What is to be said of a step that takes so much memory by rule: "fits", "may not fit" or "does not fit"."""
+    if memory > room:
+        return "does not fit"
+    return "fits" if MARGIN * memory <= room else "may not fit"
+
+
+def saved_by_head_kernel(workload: Workload) -> Bytes:
+    """How much less the head takes where its kernel writes, of each logit, odds of bfloat16 alone."""
+    ids = workload.task.model.padded_vocab(workload.task.vocab_size)
+    return (2 * _FLOAT32 - 2) * workload.experiment.training.head_chunk * ids
+
+
 def work_of(workload: Workload, chip: Chip) -> Work:
     """The work of a step; operations are counted on a few rows of one document each."""
     experiment, task = workload.experiment, workload.task
@@ -88,6 +103,7 @@ def _memory(workload: Workload, work: Work) -> dict[str, Bytes]:
         "parameters": _held(params),
         "optimizer": _held(workload.state.opt_state),
         "gradients": _held(params),
+        "summed gradients": _held(params) if training.accumulate > 1 else 0,
         "kept activations": work.kept / ways(workload.mesh, (*BATCH, "sequence")),
         "one layer's weights and gradients": 2 * width * layer / divided,
         "head": (table * (width + _FLOAT32) + 2 * _FLOAT32 * training.head_chunk * rows) / divided,
@@ -96,7 +112,8 @@ def _memory(workload: Workload, work: Work) -> dict[str, Bytes]:
 
 def _kept(workload: Workload, chip: Chip) -> int:
     """Bytes of all that one pass keeps: what `jax.vjp` closes over, but for the parameters."""
-    plan = functools.partial(attention.plan, platform=chip.platform)
+    # each device plans for its own rows, of which a kernel may take only so many
+    plan = functools.partial(planner(workload.mesh), platform=chip.platform)
     try:
         return _kept_with(workload, plan)
     except RuntimeError as error:

@@ -8,7 +8,7 @@ from hybridlm.config.experiment import Experiment
 from hybridlm.planning import program as programs
 from hybridlm.planning import workload as workloads
 from hybridlm.planning.chips import Topology
-from hybridlm.planning.estimate import Bytes, Estimate, estimate, work_of
+from hybridlm.planning.estimate import MARGIN, Bytes, Estimate, estimate, fit, work_of
 from hybridlm.planning.program import NoProgram, Program
 from hybridlm.planning.roofline import Roofline, roofline
 from hybridlm.planning.workload import Workload
@@ -32,10 +32,16 @@ class Plan:
         return sum(self.estimate.memory.values())
 
     @property
-    def fits(self) -> bool:
-        """Whether a device has room for it."""
-        is_refused = isinstance(self.program, NoProgram) and self.program.is_too_large
-        return not is_refused and self.needed <= self.topology.chip.memory
+    def margin(self) -> float:
+        """The memory as compiled in units of that by rule, or what it may be at most as far as is known."""
+        return self.needed / sum(self.estimate.memory.values()) if isinstance(self.program, Program) else MARGIN
+
+    @property
+    def fit(self) -> str:
+        """Whether a device has room for it: "fits", "may not fit" or "does not fit"."""
+        if isinstance(self.program, NoProgram):
+            return "does not fit" if self.program.is_too_large else fit(self.needed, self.topology.chip.memory)
+        return "fits" if self.needed <= self.topology.chip.memory else "does not fit"
 
 
 def make(experiment: Experiment, topology: Topology) -> Plan:

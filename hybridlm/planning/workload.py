@@ -60,7 +60,7 @@ def task_of(experiment: Experiment) -> Task:
 def make(experiment: Experiment, task: Task, topology: Topology, devices: Any = None) -> Workload:
     """The step on a machine; without devices its mesh is sizes alone. Refused where something does not divide."""
     mesh = _mesh(experiment, topology, devices)
-    meshes.check(mesh, experiment.model, steps.rows_per_pass(experiment), experiment.data.row_length)
+    meshes.check(mesh, experiment)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     state = jax.eval_shape(functools.partial(new_state, experiment, task, optimizer))
     where = placement.of_state(state, mesh)

@@ -12,12 +12,22 @@ from hybridlm.facts.kinds import ScoreKind
 from hybridlm.reports.scores import ALL, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
 
+BOLD = (
+    f"the lowest of its kind on the same targets; never a tie, nor on fewer than {FEW} groups. Whether it is chance, "
+    "`hybridlm compare` tells."
+)
+"""What bold means, wherever scores are shown."""
+
+_DIGITS = 3
+"""Decimals that are printed: readings that look alike are tied."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """Attributes:
-    is_best: lowest of the readings of its kind and targets. loses: no better than the baseline; None if there is none,
-      and by category for shares of a bound, which move cost between tokens: only their total is one.
+    is_best: lowest of the readings of its kind and targets, alone in that as numbers are printed, and on enough groups.
+    loses: no better than the baseline; None if there is none, and by category for shares of a bound, which move cost
+      between tokens: only their total is one.
     is_few: whether its interval rests on few groups.
     """
 
@@ -98,14 +108,16 @@ def _line(scores: Scores, rows: list[Row], definition: str) -> Line:
 def _cell(scores: Scores, column: Column, rows: Mapping[str, Row]) -> Cell:
     row = rows[column.name]
     peers = [
-        rows[peer.name].mean
+        round(rows[peer.name].mean, _DIGITS)
         for peer in scores.columns
         if (peer.kind, peer.targets, peer.is_baseline) == (column.kind, column.targets, column.is_baseline)
         and peer.name in rows
     ]
     base = baseline_of(scores, column) if column.kind != ScoreKind.SHARE.label or row.family == ALL else None
     loses = row.mean >= rows[base.name].mean if base and base.name in rows else None
-    return Cell(row, len(peers) > 1 and row.mean == min(peers), loses, row.groups < FEW)
+    is_few, lowest = row.groups < FEW, min(peers)
+    is_best = len(peers) > 1 and round(row.mean, _DIGITS) == lowest and peers.count(lowest) == 1
+    return Cell(row, is_best and not is_few, loses, is_few)
 
 
 def words(name: str) -> str:

@@ -18,7 +18,7 @@ from etils import epath
 from hybridlm.config.errors import require
 from hybridlm.statistics.transfer import Measured
 
-FORMAT, VERSION = "hybridlm.comparison", 1
+FORMAT, VERSION = "hybridlm.comparison", 2
 _DIGITS = 10
 """Significant digits of what is written: more would be rounding errors, which differ between machines."""
 
@@ -56,10 +56,13 @@ class Row:
     Attributes:
       count: tokens or bytes. clusters: groups that have any. note: what the interval suffers from.
       baseline, mean: nats per unit under the baseline and under the model.
-      gap, low, high, error: their paired difference, its interval, and its clustered standard error.
-      p, holm, fdr: by sign flips; corrected over all rows of the model. detectable: the gap that would have been found.
-      share, share_low, share_high: part of the total gap; settled if draws agree on the sign of the total.
-      band_low, band_high, verdict: simultaneous over all rows of all models, against the margin.
+      gap, error: their paired difference and its clustered standard error.
+      low, high, p: the interval and the p of this label, had it alone been asked for. fdr: the false discovery rate.
+      band_low, band_high, p_all: those that hold for all rows of all models at once.
+      is_p_least, is_p_all_least: p could not be smaller with so many groups and flips, so that it means ≤.
+      verdict: read from the band, against the margin. why: it is undecided; else empty.
+      detectable: the gap that would have been decided. share, share_low, share_high: part of the total gap; settled if
+      draws agree on the sign of the total.
       adjusted, adjusted_low, adjusted_high: the gap if all else in the regression were average.
       seeds_low, seeds_high, seeds_place: the envelope of pairs that differ by seed, and where the gap lies.
       placebo_low, placebo_high, placebo_place: of pairs that differ in training or size, scaled to the gap of all.
@@ -78,16 +81,19 @@ class Row:
     high: float | None
     error: float | None
     p: float | None
-    holm: float | None
+    is_p_least: bool
     fdr: float | None
+    band_low: float | None
+    band_high: float | None
+    p_all: float | None
+    is_p_all_least: bool
+    verdict: str
+    why: str
     detectable: float | None
     share: float | None
     share_low: float | None
     share_high: float | None
     is_share_settled: bool
-    band_low: float | None
-    band_high: float | None
-    verdict: str
     adjusted: float | None = None
     adjusted_low: float | None = None
     adjusted_high: float | None = None

@@ -1,7 +1,6 @@
 """A text on its way from noise, step by step, as one HTML file: every token coloured by how sure the prediction was."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,11 @@ import numpy as np
 from etils import epath
 
 from hybridlm.config.errors import require
-from hybridlm.reports.sample import LEVELS, visible
+from hybridlm.reports.sample import visible
 from hybridlm.sampling.trace import Trace
+
+EDGES = (0.8, 0.6, 0.4, 0.2, 0.05, 0.01, 0.001)
+"""Probabilities below which the colour of a token changes."""
 
 END = "∎"
 """How a special token that was written is shown; those that were given are left out."""
@@ -57,20 +59,40 @@ def render(trace: Trace, pieces: Sequence[bytes], *, given: Sequence[Given], fac
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["share"] = "{:.2g}".format
-    count = int(trace.count)
-    tokens_NBT, confidence_NBT = (np.asarray(x)[:count] for x in (trace.tokens_NBT, trace.confidence_NBT))
+    environment.filters["percent"] = lambda share: f"{100 * share:g}%"
+    passes = int(trace.count) - 1
+    tokens_NBT, confidence_NBT = (np.asarray(x)[: passes + 1] for x in (trace.tokens_NBT, trace.confidence_NBT))
     require(
         bool(tokens_NBT.max() < max(len(pieces), trace.mask_id + 1)),
         f"the trace has id {tokens_NBT.max()}, but there are pieces for {len(pieces)} ids; give those of the tokenizer "
         "that the model was trained with.",
     )
-    texts = [
-        events(tokens_NBT[:, row], confidence_NBT[:, row], pieces, trace.mask_id, one) for row, one in enumerate(given)
-    ]
-    edges = [math.exp(-nats) for nats in LEVELS]
-    data = {"texts": texts, "ends": [one.end for one in given], "steps": count - 1, "edges": edges}
-    return environment.get_template("denoising.html").render(data=data, edges=edges, facts=facts, rows=len(texts))
+    shown = [len(list(_sizes(tokens_NBT[-1, row], pieces, one))) for row, one in enumerate(given)]
+    kept_N = frames(tokens_NBT, shown)
+    rows = [(tokens_NBT[kept_N, row, :count], confidence_NBT[kept_N, row]) for row, count in enumerate(shown)]
+    steps = len(kept_N) - 1
+    data = {
+        "texts": [events(*row, pieces, trace.mask_id, one) for row, one in zip(rows, given)],
+        "counts": [counts(tokens_NT, trace.mask_id) for tokens_NT, _ in rows],
+        "ends": [one.end for one in given],
+        "steps": steps,
+        "edges": EDGES,
+    }
+    facts = {**facts, "passes": f"{passes}, of which {steps} changed what is shown"}
+    return environment.get_template("denoising.html").render(data=data, edges=EDGES, facts=facts, rows=len(given))
+
+
+def frames(tokens_NBT: np.ndarray, slots: Sequence[int]) -> np.ndarray:
+    """The first frame and those in which a token that is shown has changed, of the first `slots` tokens of each row."""
+    changed = [(np.diff(tokens_NBT[:, row, :count], axis=0) != 0).any(1) for row, count in enumerate(slots)]
+    return np.flatnonzero(np.concatenate([[True], np.any(changed, axis=0)]))
+
+
+def counts(tokens_NT: np.ndarray, mask_id: int) -> dict[str, list[int]]:
+    """After every step, how many of the tokens that were masked at first are written, and how many will stay so."""
+    is_written_NT = (tokens_NT[0] == mask_id) & (tokens_NT != mask_id)
+    is_last_NT = np.logical_and.accumulate((tokens_NT == tokens_NT[-1])[::-1])[::-1]
+    return {"written": is_written_NT.sum(1).tolist(), "stay": (is_written_NT & is_last_NT).sum(1).tolist()}
 
 
 def events(

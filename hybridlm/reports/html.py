@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from hybridlm.reports import curves as training_curves
 from hybridlm.reports import plots
-from hybridlm.reports.blocks import baseline_of, blocks, ordered, words
+from hybridlm.reports.blocks import BOLD, Block, baseline_of, blocks, ordered, words
 from hybridlm.reports.sample import LEVELS, Sample, level, visible
 from hybridlm.reports.scores import ALL, KINDS, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
@@ -26,6 +26,9 @@ TITLES = {
     "gate": "gate",
 }
 """What else a prediction tells, as the page calls it."""
+
+RARE = 0.005
+"""Share of the tokens below which a label has no curve of training: so few tokens a step make noise."""
 
 
 def write(
@@ -51,18 +54,22 @@ def render(scores: Scores, curves: pd.DataFrame | None, *, masks: Mapping[str, A
     )
     environment.filters |= {"nats": "{:.3f}".format, "words": words, "fact": _fact, "visible": visible, "level": level}
     total, *families = blocks(scores)
+    metrics = training_curves.named(pd.DataFrame() if curves is None else curves, scores.columns)
+    looks = plots.looks(scores, training_curves.names(metrics))
     return environment.get_template("report.html").render(
         title=scores.run.get("name", "Scores by token category"),
+        bold=BOLD,
         run=scores.run,
-        columns=[_column(scores, column) for column in ordered(scores)],
+        columns=[_column(scores, column, looks[column.name]["color"]) for column in ordered(scores)],
         total=total.lines[0],
         told=[column.name for column in ordered(scores) if _is_told(total.lines[0].cells[column.name].row)],
         titles=TITLES,
         families=[(block, plots.data_uri(plots.categories(scores, block.family))) for block in families],
         kinds={kind: text for kind, text in KINDS.items() if kind in {column.kind for column in scores.columns}},
         few_groups=FEW,
+        rare=RARE,
         levels=LEVELS,
-        curves=_curves(curves),
+        curves=_curves(metrics, looks, families),
         masks={title: plots.data_uri(plots.mask(is_visible_TS)) for title, is_visible_TS in masks.items()},
         samples=samples,
     )
@@ -73,34 +80,38 @@ def _is_told(row: Row) -> bool:
     return row.entropy is not None
 
 
-def _column(scores: Scores, column: Column) -> dict[str, Any]:
+def _column(scores: Scores, column: Column, color: str) -> dict[str, Any]:
     """What the template asks of a column, with its gain over the baseline in nats per token of all its targets."""
     mean = {row.column: row.mean for row in scores.rows if row.family == ALL}
     base = baseline_of(scores, column)
     return {
         "facts": column,
-        "color": plots.look(scores, column)["color"],
+        "color": color,
         "baseline": base,
         "gain": mean[base.name] - mean[column.name] if base else None,
     }
 
 
-def _curves(metrics: pd.DataFrame | None) -> dict[str, str]:
-    """Caption -> figure."""
-    if metrics is None:
+def _curves(metrics: pd.DataFrame, looks: Mapping[str, plots.Look], families: Sequence[Block]) -> dict[str, Any]:
+    """The figures of training, none without losses: those, what filters let through, and by objective the classes."""
+    losses, filtered = training_curves.losses(metrics, looks), training_curves.filtered(metrics, looks)
+    if losses is None:
         return {}
-    loss = training_curves.losses(metrics)
-    figures = {"Loss by objective": loss} if loss else {}
-    some = training_curves.filtered(metrics)
-    figures |= {"Filtered losses": some} if some else {}
-    figures |= {
-        f"Training loss by category: {name}": figure for name, figure in training_curves.categories(metrics).items()
+    common = {block.family: [line.label for line in block.lines if line.share >= RARE] for block in families}
+    by_category = training_curves.categories(metrics, looks, common)
+    return {
+        "losses": plots.data_uri(losses),
+        "filtered": filtered and plots.data_uri(filtered),
+        "categories": {name: plots.data_uri(figure) for name, figure in by_category.items()},
     }
-    return {caption: plots.data_uri(figure) for caption, figure in figures.items()}
 
 
 def _fact(value: Any) -> str:
     """A fact of the run as a person writes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(name)} {_fact(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_fact, value))
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_hex, to_rgb
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator, PercentFormatter
@@ -15,9 +15,8 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from hybridlm.reports.blocks import words
 from hybridlm.reports.inspection import WHOLE, Family, Frequencies, PackedRow, Part, Text
 from hybridlm.reports.inspection_gains import Gain, Gains
-from hybridlm.reports.plots import GREY, MARKERS, PALETTE, style
+from hybridlm.reports.plots import GREY, INK, PALETTE, SOFT, look, style, tone
 
-_INK = "#1f2430"
 _DOCUMENTS = PALETTE[:6]
 _PALE, _PADDING = "#f3f5f8", "#d5dae1"
 _TONES = ((1.0, 0.0), (0.5, 1.0), (0.6, 0.0), (0.25, 1.0))
@@ -28,6 +27,9 @@ _MOST, _MOST_COLOR = 0.5, "#dfe3e8"
 
 _WRITTEN = 0.07
 """Share from which a bar has room for its number."""
+
+_BANDS = (_PALE, "#ffffff")
+"""Shades of neighbouring bands: grey, as the colours of a page belong to classes, and bands have their names above."""
 
 _LONGEST = 26
 """Characters of a name beside a bar."""
@@ -46,14 +48,10 @@ def pictures(text: Text | None, gains: Gains | None) -> dict[str, Callable[[], F
 
 def colors(family: Family) -> list[str]:
     """A colour for every label: neighbours differ in hue, and what most of the text is stays pale."""
-    hues = itertools.cycle(_tone(hue, *tone) for tone in _TONES for hue in PALETTE[:6])
+    hues = itertools.cycle(tone(hue, *mixed) for mixed in _TONES for hue in PALETTE[:6])
     return [
         _MOST_COLOR if family.share(label) > _MOST or not label.tokens[WHOLE] else next(hues) for label in family.labels
     ]
-
-
-def _tone(hue: str, part: float, rest: float) -> str:
-    return to_hex([part * channel + (1 - part) * rest for channel in to_rgb(hue)])
 
 
 def short(name: str) -> str:
@@ -68,7 +66,7 @@ def classes(family: Family, parts: Sequence[Part]) -> Figure:
     """A bar for everything and for each part that has tokens of the family, made of the shares of its labels."""
     shown = [WHOLE, *(part for part in parts if part in family.labels[0].tokens)]
     places, there = _places(shown), [place for place, label in enumerate(family.labels) if label.tokens[WHOLE]]
-    height = 1.1 + max(0.3 * (places[-1] + 1), 0.19 * len(there))
+    height = 1.1 + max(0.3 * (places[-1] + 1), 0.21 * len(there))
     with style():
         figure = Figure(figsize=(10.4, height))
         axis = figure.add_axes((0.2, 0.4 / height, 0.58, 1 - 1.0 / height))
@@ -79,12 +77,12 @@ def classes(family: Family, parts: Sequence[Part]) -> Figure:
         axis.set(xlim=(0, 1), ylim=(places[-1] + 0.6, -0.6))
         axis.xaxis.set_major_formatter(PercentFormatter(1))
         axis.grid(False)
-        figure.text(0.2, 1 - 0.14 / height, words(family.name), va="top", fontsize=10, fontweight="bold")
-        figure.text(0.2, 1 - 0.36 / height, family.question, va="top", color=GREY)
+        figure.text(0.2, 1 - 0.14 / height, words(family.name), va="top", fontsize=11, fontweight="bold")
+        figure.text(0.2, 1 - 0.36 / height, family.question, va="top", color=SOFT)
         names = [words(family.labels[place].name) for place in there]
         key = [Patch(color=color, label=name) for color, name in zip(color_L, names)]
         axis.legend(
-            handles=key, loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8, handlelength=1, handleheight=1
+            handles=key, loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=9, handlelength=1, handleheight=1
         )
     return figure
 
@@ -98,8 +96,8 @@ def _stacks(axis: Axes, places: Sequence[float], share_LP: Float[np.ndarray, "L 
     )
     for index, part in np.argwhere(share_LP >= _WRITTEN):
         share, middle = share_LP[index, part], left_LP[index, part] + share_LP[index, part] / 2
-        look = {"ha": "center", "va": "center", "fontsize": 7.5, "color": _on(colors[index])}
-        axis.text(middle, places[part], f"{share:.0%}", **look)
+        form = {"ha": "center", "va": "center", "fontsize": 8.5, "color": _on(colors[index])}
+        axis.text(middle, places[part], f"{share:.0%}", **form)
 
 
 def _places(shown: Sequence[Part]) -> list[float]:
@@ -111,7 +109,7 @@ def _places(shown: Sequence[Part]) -> list[float]:
 
 def _on(color: str) -> str:
     """Ink that can be read on a colour."""
-    return "white" if np.dot(to_rgb(color), (0.3, 0.59, 0.11)) < 0.55 else _INK
+    return "white" if np.dot(to_rgb(color), (0.3, 0.59, 0.11)) < 0.55 else INK
 
 
 def curve(frequencies: Frequencies) -> Figure:
@@ -120,7 +118,7 @@ def curve(frequencies: Frequencies) -> Figure:
     with style():
         figure = Figure(figsize=(11.8, 4.4), layout="constrained")
         axis = figure.subplots()
-        axis.loglog(ranks, frequencies.counts_N, color=_INK, linewidth=2)
+        axis.loglog(ranks, frequencies.counts_N, color=INK, linewidth=2)
         axis.set(xlabel="rank of the id", ylabel="occurrences")
         axis.set_xlim(0.9, max(2.0, ranks[-1] * 1.1))
         for side in (axis.xaxis, axis.yaxis):
@@ -129,18 +127,18 @@ def curve(frequencies: Frequencies) -> Figure:
         for number, (name, (ids, _, share)) in enumerate(frequencies.by_band.items()):
             if ids:
                 text = f"{words(name)}\n{ids:,} ids, {share:.1%}"
-                _band(axis, PALETTE[number], text, ranks[frequencies.band_N == number])
+                _band(axis, _BANDS[number % 2], text, ranks[frequencies.band_N == number])
         for quarter in (1, 2, 3):
             _quarter(axis, frequencies, quarter)
     return figure
 
 
-def _band(axis: Axes, color: str, text: str, ranks: np.ndarray) -> None:
-    """A shade over the ranks of a band, named above where it is wide enough."""
+def _band(axis: Axes, shade: str, text: str, ranks: np.ndarray) -> None:
+    """A shade of grey over the ranks of a band, named above where it is wide enough."""
     low, high = max(0.9, ranks[0] - 0.5), ranks[-1] + 0.5
-    axis.axvspan(low, high, color=color, alpha=0.1, linewidth=0)
+    axis.axvspan(low, high, color=shade, linewidth=0, zorder=0)
     if high > 1.1 * low:
-        axis.text((low * high) ** 0.5, 1.02, text, ha="center", color=color, transform=axis.get_xaxis_transform())
+        axis.text((low * high) ** 0.5, 1.02, text, ha="center", color=SOFT, transform=axis.get_xaxis_transform())
 
 
 def _quarter(axis: Axes, frequencies: Frequencies, quarter: int) -> None:
@@ -150,7 +148,7 @@ def _quarter(axis: Axes, frequencies: Frequencies, quarter: int) -> None:
     axis.axvline(rank + 0.5, color=GREY, linestyle=":")
     text = f"{quarter * 25}% of the text\nup to rank {rank:,}"
     place = {"xy": (rank + 0.5, 0.02), "xycoords": axis.get_xaxis_transform(), "xytext": (-4, 0)}
-    axis.annotate(text, **place, textcoords="offset points", ha="right", color=GREY, fontsize=8)
+    axis.annotate(text, **place, textcoords="offset points", ha="right", color=SOFT, fontsize=9)
 
 
 def rows(packed_rows: Sequence[PackedRow]) -> Figure:
@@ -158,7 +156,7 @@ def rows(packed_rows: Sequence[PackedRow]) -> Figure:
     with style():
         figure = Figure(figsize=(3 * len(packed_rows), 3.5), layout="constrained")
         for part, row in zip(np.atleast_1d(figure.subfigures(1, len(packed_rows))), packed_rows):
-            part.suptitle(row.title, fontsize=9, fontweight="bold")
+            part.suptitle(row.title, fontsize=10, fontweight="bold")
             _draw(part, row)
     return figure
 
@@ -200,15 +198,15 @@ def expected(gains: Gains) -> Figure:
         for number, (model, found) in enumerate(gains.by_model.items()):
             apart = 0.22 * (number - (len(gains.by_model) - 1) / 2)
             _model(axis, number, model, found, {family: place + apart for place, family in enumerate(families)})
-        axis.axvline(0, color=_INK, linewidth=0.8)
+        axis.axvline(0, color=INK, linewidth=0.8)
         axis.set_yticks(range(len(families)), [words(family) for family in families])
         axis.set(xlabel=f"expected gain over {gains.baseline}, nats per token", ylim=(len(families) - 0.5, -0.5))
-        figure.legend(loc="outside upper left", ncols=3, fontsize=9)
+        figure.legend(loc="outside upper left", ncols=3)
     return figure
 
 
 def _model(axis: Axes, number: int, model: str, found: Sequence[Gain], places: Mapping[str, float]) -> None:
     ends = np.array([(gain.gain - gain.low, gain.high - gain.gain) for gain in found]).T
-    look = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)], "markersize": 5.5}
     where = [places[gain.family] for gain in found]
-    axis.errorbar([g.gain for g in found], where, xerr=ends, label=model, linestyle="none", elinewidth=1.4, **look)
+    drawn = {"label": model, "linestyle": "none", "elinewidth": 1.4, **look(number)}
+    axis.errorbar([gain.gain for gain in found], where, xerr=ends, **drawn)

@@ -1,20 +1,23 @@
 """Pictures of scores: dots with intervals by category, one panel per kind, so that unlike numbers never share an axis.
 
 Figures are made without pyplot: they have no global state, need no display, and colours survive colour blindness and
-grey print (Okabe and Ito's palette, a marker of its own for every reading).
+grey print (Okabe and Ito's palette, a marker of its own for every reading). On one page a name has one look, which
+`looks` hands out; a hue always means a reading or an objective, and what is told apart within it are its shades.
 """
 
 import base64
 import contextlib
 import io
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 from etils import epath
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from hybridlm.reports.blocks import Block, baseline_of, blocks, ordered, words
@@ -23,31 +26,39 @@ from hybridlm.reports.scores import Column, Row, Scores
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#8a8f98"
+INK, SOFT = "#1f2430", "#4b5563"
+"""Colours of what is said, and of what is said in passing."""
+
+Look = Mapping[str, Any]
+"""Colour, marker and its size, as matplotlib takes them."""
+
+_BASELINE = {"color": GREY, "marker": "|", "markersize": 12, "markeredgewidth": 2}
 WIDE = 3
 """Intervals so many times as wide as the median one, and wider than means are apart, are cut."""
 _STYLE = {
     "axes.edgecolor": "#c9ced6",
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.labelcolor": "#4b5563",
+    "axes.labelcolor": SOFT,
     "axes.spines.left": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "axes.titlesize": 10,
+    "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
-    "axes.labelsize": 9,
+    "axes.labelsize": 10,
     "font.family": "sans-serif",
     "svg.fonttype": "none",
-    "font.size": 9,
+    "font.size": 10,
     "grid.color": "#e8ebef",
+    "legend.fontsize": 10,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "svg.hashsalt": "hybridlm",
-    "text.color": "#1f2430",
+    "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": "#4b5563",
-    "ytick.color": "#1f2430",
+    "xtick.color": SOFT,
+    "ytick.color": INK,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
 }
@@ -58,12 +69,24 @@ def style() -> contextlib.AbstractContextManager:
     return matplotlib.rc_context(_STYLE)
 
 
-def look(scores: Scores, column: Column) -> dict:
-    """Colour and marker of a reading, the same in every figure of one record; the baseline is a grey bar."""
-    if column.is_baseline:
-        return {"color": GREY, "marker": "|", "markersize": 12, "markeredgewidth": 2}
-    place = [other.name for other in scores.columns if not other.is_baseline].index(column.name)
-    return {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)], "markersize": 5.5}
+def looks(scores: Scores, others: Iterable[str] = ()) -> dict[str, Look]:
+    """The look of each name on a page: readings in the order of its tables, then `others`; a baseline is a grey bar."""
+    columns = ordered(scores)
+    names = dict.fromkeys([*(column.name for column in columns if not column.is_baseline), *others])
+    baselines = {column.name: _BASELINE for column in columns if column.is_baseline}
+    return {name: look(place) for place, name in enumerate(names)} | baselines
+
+
+def look(place: int) -> Look:
+    """Of the n-th name; where colours come round again, they meet other markers."""
+    turn = place // len(PALETTE)
+    color, marker = PALETTE[place % len(PALETTE)], MARKERS[(place + turn) % len(MARKERS)]
+    return {"color": color, "marker": marker, "markersize": 5.5}
+
+
+def tone(color: str, part: float, rest: float) -> str:
+    """A mixture with so much of the colour, the rest of it black (0) to white (1)."""
+    return to_hex([part * channel + (1 - part) * rest for channel in to_rgb(color)])
 
 
 def panels(scores: Scores) -> dict[tuple[str, str], list[Column]]:
@@ -83,35 +106,37 @@ def categories(scores: Scores, family: str) -> Figure:
     wider than all else is cut at the edge, with an arrow.
     """
     block = next(block for block in blocks(scores) if block.family == family)
-    groups = panels(scores)
+    groups, look_of = panels(scores), looks(scores)
     with style():
-        figure = Figure(figsize=(1.6 + 3.1 * len(groups), 1.15 + 0.42 * len(block.lines)), layout="constrained")
+        width = 1.6 + min(3.4 * len(groups), 10.2)
+        figure = Figure(figsize=(width, 1.2 + 0.42 * len(block.lines)), layout="constrained")
         figure.get_layout_engine().set(wspace=0.06)
         axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
         for axis, ((kind, targets), columns) in zip(axes, groups.items(), strict=True):
-            _panel(axis, scores, block, columns)
-            axis.set_title(f"{kind}\n{targets}", fontsize=9)
+            _panel(axis, look_of, block, columns)
+            axis.set_title(f"{kind}\n{targets}")
+            axis.set_xlabel("nats per token")
         axes[0].set_yticks(range(len(block.lines)), [words(line.label) for line in block.lines])
         axes[0].set_ylim(len(block.lines) - 0.5, -0.5)
-        figure.supxlabel("nats per token", fontsize=9, color="#4b5563")
         _legend(figure, axes)
     return figure
 
 
-def _panel(axis: Axes, scores: Scores, block: Block, columns: list[Column]) -> None:
+def _panel(axis: Axes, look_of: Mapping[str, Look], block: Block, columns: list[Column]) -> None:
     """The readings of one kind: a little apart from each other, around the baseline's bar."""
     readings = [column for column in columns if not column.is_baseline]
-    offsets = {column.name: 0.2 * (place - (len(readings) - 1) / 2) for place, column in enumerate(readings)}
+    apart = min(0.2, 0.8 / len(readings))
+    offsets = {column.name: apart * (place - (len(readings) - 1) / 2) for place, column in enumerate(readings)}
     found = [_rows(block, column) for column in columns]
     axis.set_xlim(_edges([row for here in found for row in here.values()]))
     for column, here in zip(columns, found, strict=True):
         places_N = np.array(list(here)) + offsets.get(column.name, 0.0)
         mean_N, ends_2N = np.array([row.mean for row in here.values()]), _intervals(here.values())
-        shown = look(scores, column)
         xerr = None if column.is_baseline else np.abs(ends_2N - mean_N)
-        axis.errorbar(mean_N, places_N, xerr=xerr, label=column.name, linestyle="none", elinewidth=1.4, **shown)
+        drawn = {"label": column.name, "linestyle": "none", "elinewidth": 1.4, **look_of[column.name]}
+        axis.errorbar(mean_N, places_N, xerr=xerr, **drawn)
         if not column.is_baseline:
-            _arrows(axis, ends_2N, places_N, shown["color"])
+            _arrows(axis, ends_2N, places_N, drawn["color"])
 
 
 def _rows(block: Block, column: Column) -> dict[int, Row]:
@@ -138,22 +163,27 @@ def _edges(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _arrows(axis: Axes, ends_2N: Float[np.ndarray, "2 N"], places_N: Float[np.ndarray, "N"], color: str) -> None:
-    """Marks where an interval goes on beyond the edge."""
+    """Marks, just within the edge, where an interval goes on beyond it."""
     left, right = axis.get_xlim()
-    for edge, is_cut_N, marker in ((left, ends_2N[0] < left, "<"), (right, ends_2N[1] > right, ">")):
+    inset = 0.02 * (right - left)
+    for edge, is_cut_N, marker in (
+        (left + inset, ends_2N[0] < left, "<"),
+        (right - inset, ends_2N[1] > right, ">"),
+    ):
         beyond_N = places_N[is_cut_N]
-        axis.plot(
-            np.full(len(beyond_N), edge), beyond_N, marker, color=color, markersize=4, clip_on=False, in_layout=False
-        )
+        axis.plot(np.full(len(beyond_N), edge), beyond_N, marker, color=color, markersize=4)
 
 
 def _legend(figure: Figure, axes: np.ndarray) -> None:
-    """Every series once, above the panels."""
+    """Every series once, above the panels, in as few lines as the figure is wide enough for."""
     series = {}
     for axis in axes:
         for handle, name in zip(*axis.get_legend_handles_labels()):
             series.setdefault(name, handle)
-    figure.legend(series.values(), series.keys(), loc="outside upper left", ncols=len(series), fontsize=9)
+    inches = sum(0.75 + 0.08 * len(name) for name in series)
+    lines = math.ceil(inches / figure.get_figwidth())
+    columns = math.ceil(len(series) / lines)
+    figure.legend(series.values(), series.keys(), loc="outside upper left", ncols=columns)
 
 
 def mask(is_visible_TS: Bool[np.ndarray, "T S"], title: str = "", queries=None, keys=None) -> Figure:

@@ -1,14 +1,17 @@
-"""Scores in a terminal: a block of lines per family, readings side by side, as many as the terminal is wide."""
+"""Scores in a terminal: a block of lines per family, and as many readings side by side as the terminal is wide.
+
+Where there are more, the table goes on below, and the baseline opens every part.
+"""
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hybridlm.reports.blocks import Cell, baseline_of, blocks, ordered, words
+from hybridlm.reports.blocks import BOLD, Cell, baseline_of, blocks, ordered, words
 from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Scores
 from hybridlm.statistics.intervals import FEW
 
@@ -23,9 +26,20 @@ def show(scores: Scores, console: Console | None = None) -> None:
     console = console or Console(width=None if sys.stdout.isatty() else _LOG)
     fit = max(1, (console.width - _LABELS) // _READING)
     for _, alike in itertools.groupby(ordered(scores), key=lambda column: column.targets):
-        for columns in itertools.batched(alike, fit):
+        for columns in _parts(list(alike), fit):
             console.print(_table(scores, columns))
     console.print(_legend(scores))
+
+
+def _parts(columns: Sequence[Column], fit: int) -> Iterator[Sequence[Column]]:
+    """So many columns at a time, each time behind the baselines, where there is room for one more."""
+    baselines = [column for column in columns if column.is_baseline]
+    others = [column for column in columns if not column.is_baseline]
+    room = fit - len(baselines)
+    if len(columns) <= fit or not baselines or room < 1:
+        yield from itertools.batched(columns, fit)
+    else:
+        yield from ([*baselines, *more] for more in itertools.batched(others, room))
 
 
 def _table(scores: Scores, columns: Sequence[Column]) -> Table:
@@ -67,7 +81,7 @@ def _cell(cell: Cell | None) -> Text:
 
 def _legend(scores: Scores) -> Text:
     columns = ordered(scores)
-    lines = ["", "± half the 95 % interval, clustered by split group. Bold: lowest of its kind on the same targets."]
+    lines = ["", "± half the 95 % interval, clustered by split group.", f"Bold: {BOLD}"]
     if any(baseline_of(scores, column) for column in columns):
         lines.append(f"{LOSES} no better than the baseline on the same targets.")
     lines.append(f"{DAGGER} fewer than {FEW} split groups: the interval is too narrow.")

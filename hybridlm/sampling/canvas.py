@@ -18,7 +18,8 @@ Predict = Callable[..., Any]
 """predict(tokens_BT, facts, noise_BT) -> logits_BTV of each token at its own place; noise is the share replaced."""
 
 Ask = Callable[..., Any]
-"""ask(canvas, noise_B) -> (the canvas with this call counted, logits_BTV without the mask token)."""
+"""ask(canvas, noise_B) -> (the canvas with this call counted, logits_BTV without the mask token); without `noise_B` the
+network is told the share of masks among the tokens of a row that may be masked, given ones too."""
 
 
 @jax.tree_util.register_dataclass

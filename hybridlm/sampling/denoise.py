@@ -41,8 +41,11 @@ def denoise(
     record: bool = False,
 ) -> tuple[Canvas, traces.Trace | None]:
     """The canvas when the sampler is done with it, and every step on the way where asked for."""
+    # what opens a document is never masked, in training neither
+    maskable_B = (canvas.is_open_BT | ((facts.position > 0) & (facts.valid > 0))).sum(1)
 
-    def ask(canvas, noise_B):
+    def ask(canvas, noise_B=None):
+        noise_B = canvas.is_masked_BT.sum(1) / jnp.maximum(maskable_B, 1) if noise_B is None else noise_B
         noise_BT = jnp.broadcast_to(noise_B[:, None], canvas.tokens_BT.shape)
         logits_BTV = predict(canvas.tokens_BT, facts, noise_BT)
         return dataclasses.replace(canvas, calls=canvas.calls + 1), without_mask(logits_BTV, canvas.mask_id)

@@ -21,7 +21,13 @@ def denoiser(
 ) -> Sampler:
     """A sampler that writes so many tokens at once; `size` and `never` describe the vocabulary of uniform noise."""
     _check_order(config)
-    steps, choice = config.steps or tokens, config.choice
+    is_at_once = objective.corruption == "all"
+    steps, choice = config.steps or (1 if is_at_once else tokens), config.choice
+    require(
+        steps == 1 or not is_at_once,
+        f"steps={steps} shows the network blocks of which some is written, and corruption='all' trained it on wholly "
+        "masked ones alone; leave steps out, which writes each block at once.",
+    )
     if objective.corruption == "uniform":
         schedule = schedules.from_name(objective.schedule)
         return UniformState(steps=steps, schedule=schedule, size=size, never=never, choice=choice)

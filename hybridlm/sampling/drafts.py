@@ -45,8 +45,9 @@ class BlockDraft:
         about = {"start_B": state.start_B, "prompt_slots": state.prompt_slots}
         block = facts_at(slot_BT, **about, block_size=size, stream=1)
         facts = concatenate([facts_at(state.slot_B[:, None], **about), block], axis=1)
-        noise_BT = jnp.broadcast_to(is_masked_BT.mean(1, keepdims=True), is_masked_BT.shape)
-        noise_BT = jnp.pad(noise_BT, ((0, 0), (1, 0)))
+        # the first token of a text is given, so it is none of those that could be masked
+        share_B = is_masked_BT.sum(1) / (size - (slot_BT[:, 0] == state.start_B))
+        noise_BT = jnp.pad(jnp.broadcast_to(share_B[:, None], slot_BT.shape), ((0, 0), (1, 0)))
         hidden_BTD, cache = caches.look(
             network, state.cache, read_BT, facts, state.slot_B, self.mask, noise_BT=noise_BT
         )

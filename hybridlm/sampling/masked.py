@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from hybridlm.config.errors import one_of, require
 from hybridlm.config.sampling import Choice
+from hybridlm.diffusion.denoising import noise_left
 from hybridlm.diffusion.schedules import Schedule
 from hybridlm.sampling.canvas import Ask, Canvas, erase, write
 from hybridlm.sampling.noise import Keys, drawn, split, uniform
@@ -54,7 +55,7 @@ class Ancestral:
     def __call__(self, keys_B: Keys, number: Int[Array, ""], canvas: Canvas, ask: Ask) -> Canvas:
         """One step, from a time of the grid to the next."""
         whether_B, what_B = split(keys_B)
-        noise_N = self.schedule.one_minus_alpha(jnp.asarray(self.remask.times(self.steps), jnp.float32))
+        noise_N = noise_left(self.schedule, jnp.asarray(self.remask.times(self.steps), jnp.float32))
         noise_t, noise_s = noise_N[number], noise_N[number + 1]
         sigma_BT = self.remask.sigma(canvas, noise_t, noise_s)
         stays_BT = (noise_s - sigma_BT * (1 - noise_t)) / noise_t
@@ -74,8 +75,8 @@ class Ordered:
     """The same number of tokens at every step, chosen by an order of `order.ORDERS`; more where it is sure enough.
 
     As many steps as there are tokens to write them one at a time. In random order that is exact sampling of masked
-    diffusion, which meets its tokens so (first hitting, Zheng et al., arXiv:2409.02908). The network is told the share
-    of open tokens that are masked.
+    diffusion, which meets its tokens so (first hitting, Zheng et al., arXiv:2409.02908). The network is told what share
+    is masked of all that may be, as a chain tells it that scores the text.
 
     Attributes:
       steps: how many there are at most. order: a name of `ORDERS`. choice: how a token is chosen from its prediction.
@@ -108,7 +109,7 @@ class Ordered:
         """One step: draws every token, and writes the foremost of the masked ones."""
         what_B, order_B = split(keys_B)
         is_masked_BT, masked_B = canvas.is_masked_BT, canvas.is_masked_BT.sum(1)
-        canvas, logits_BTV = ask(canvas, masked_B / jnp.maximum(canvas.is_open_BT.sum(1), 1))
+        canvas, logits_BTV = ask(canvas)
         drawn_BT = drawn(what_B, logits_BTV, self.choice)
         number_BT = ORDERS[self.order](order_B, logits_BTV, drawn_BT)
         due_B = -(-masked_B // (self.steps - number))

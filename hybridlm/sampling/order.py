@@ -1,8 +1,9 @@
 """Which masked tokens to write next: a number per token, the foremost of which go first.
 
-Only predictions and tokens already written are read, so a chain of these choices has a likelihood. Few tokens at a
-time is exact; more are written independently of each other, which even a perfect prediction does not make right
-(arXiv:2602.19619).
+Where only predictions and tokens already written are read, one token at a time is exact: the text has the law that a
+chain scores. More are written independently of each other, which even a perfect prediction does not make right
+(arXiv:2602.19619). "confidence" reads what was drawn, too: likely draws are kept and others drawn anew, which acts like
+a lower temperature; where the likeliest token is taken, it is the order of the chain by confidence.
 """
 
 import jax

@@ -29,11 +29,18 @@ from hybridlm.sampling.written import Written
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Attributes: passes: of the first part. size: tokens that each writes. rest: tokens after it, one a pass."""
+    """Attributes: alpha_0: the share that comes first. passes: of the first part. size: tokens that each writes. rest:
+    tokens after it, one a pass."""
 
+    alpha_0: float
     passes: int
     size: int
     rest: int
+
+    @property
+    def tokens(self) -> int:
+        """How many are written."""
+        return self.passes * self.size + self.rest
 
     @property
     def sizes(self) -> list[int]:
@@ -42,10 +49,21 @@ class Plan:
 
 
 def planned(tokens: int, alpha_0: float, steps: int | None) -> Plan:
-    """The first part is a share `alpha_0` of the tokens, rounded to whole passes; without `steps` one token each."""
+    """The first part is a share `alpha_0` of the tokens, in whole passes; without `steps` one token each."""
     size = max(-(-round(alpha_0 * tokens) // (steps or tokens)), 1)
     passes = min(round(alpha_0 * tokens / size), tokens // size)
-    return Plan(passes, size, tokens - passes * size)
+    return Plan(alpha_0, passes, size, tokens - passes * size)
+
+
+def orders(keys_B: Key[Array, "B"], plan: Plan) -> Int[Array, "B N"]:
+    """Which new token of each row's text is written n-th.
+
+    One token a pass, each comes first with probability `alpha_0`, as in training; else as many do as the passes hold.
+    """
+    time_BN = uniform(keys_B, plan.tokens)
+    rank_BN = jnp.argsort(jnp.argsort(time_BN, axis=1), axis=1)
+    is_first_BN = time_BN < plan.alpha_0 if plan.size == 1 else rank_BN < plan.passes * plan.size
+    return jnp.argsort(jnp.where(is_first_BN, time_BN, 1.0 + jnp.arange(plan.tokens)), axis=1)
 
 
 @jax.tree_util.register_dataclass
@@ -75,13 +93,12 @@ def start(
     mask: Mask,
 ) -> State:
     """Reads prompts, padded on the left, and draws the order of all that follows."""
-    (rows, length), first = prompts_BP.shape, plan.passes * plan.size
+    rows, length = prompts_BP.shape
     facts = facts_at(jnp.arange(length)[None], start_B, prompt_slots=length)
-    _, cache = caches.prefill(network, prompts_BP, facts, length + first + plan.rest, mask)
+    _, cache = caches.prefill(network, prompts_BP, facts, length + plan.tokens, mask)
     order_key_B, keys_B = split(keys_B)
-    shuffled_BN = jnp.argsort(uniform(order_key_B, first + plan.rest), axis=1)
-    order_BN = jnp.concatenate([shuffled_BN[:, :first], jnp.sort(shuffled_BN[:, first:], axis=1)], axis=1)
-    nothing = writing.nothing(rows, first + plan.rest)
+    order_BN = orders(order_key_B, plan)
+    nothing = writing.nothing(rows, plan.tokens)
     return State(cache, length - start_B, keys_B, order_BN, jnp.zeros_like(order_BN), nothing)
 
 

@@ -40,14 +40,11 @@ class Trained:
     size: int = 0
     never: tuple[int, ...] = ()
 
-    def joined(self, mask: Mask) -> Mask:
-        """A mask within a document, with the model's own."""
+    def joined(self, mask: Mask, window: tuple[int, ...] = ()) -> Mask:
+        """A mask in the window of an objective and within a document, with the model's own."""
+        mask = mask & masks.window(*window) if window else mask
         mask = mask & masks.same_segment() & masks.valid()
         return mask if self.mask is None else mask & self.mask
-
-    def knows(self, *kinds: Callable[[Objective], bool]) -> bool:
-        """Whether there is an objective of every kind."""
-        return all(any(map(kind, self.objectives.values())) for kind in kinds)
 
     def first(self, kind: Callable[[Objective], bool]) -> Objective:
         """The first objective of a kind."""
@@ -58,12 +55,12 @@ class Trained:
 class Kind:
     """Attributes:
     needs: what a model must have learned, to end the sentence "it needs a model trained ...".
-    fits: whether it has. build: the sampler, as a writer. reads: what it reads of a `SamplingConfig` that not all do.
-    records: whether it can keep its steps.
+    fits: whether its objectives taught it that. build: the sampler, as a writer.
+    reads: what it reads of a `SamplingConfig` that not all do. records: whether it can keep its steps.
     """
 
     needs: str
-    fits: Callable[[Trained], bool]
+    fits: Callable[[Mapping[str, Objective]], bool]
     build: Callable[[SamplingConfig, Trained], Writer]
     reads: tuple[str, ...] = ()
     records: bool = False
@@ -71,12 +68,18 @@ class Kind:
 
 def make(config: SamplingConfig, trained: Trained) -> Writer:
     """The sampler asked for; refused where the model has not learned what it needs."""
+    check(config, trained.objectives)
+    return SAMPLERS[config.sampler].build(config, trained)
+
+
+def check(config: SamplingConfig, objectives: Mapping[str, Objective]) -> None:
+    """Refuses a sampler that needs what these objectives do not teach, or that does not read what is set."""
     kind = SAMPLERS[config.sampler]
-    fitting = [name for name, other in SAMPLERS.items() if other.fits(trained)]
+    fitting = [name for name, other in SAMPLERS.items() if other.fits(objectives)]
     require(
-        kind.fits(trained),
+        kind.fits(objectives),
         f"sampler {config.sampler!r} needs a model trained {kind.needs}, but this one was trained on "
-        f"{', '.join(map(_described, trained.objectives.values()))}. "
+        f"{', '.join(map(_described, objectives.values()))}. "
         + (f"Samplers for it: {', '.join(fitting)}." if fitting else "No sampler fits it."),
     )
     require(
@@ -85,7 +88,6 @@ def make(config: SamplingConfig, trained: Trained) -> Writer:
         f"{', '.join(name for name, other in SAMPLERS.items() if other.records)}.",
     )
     check_read(config, kind.reads)
-    return kind.build(config, trained)
 
 
 def check_read(config: SamplingConfig, reads: Collection[str]) -> None:
@@ -101,7 +103,7 @@ def check_read(config: SamplingConfig, reads: Collection[str]) -> None:
 
 def block_size(config: SamplingConfig, trained: Trained) -> int:
     """The block size of training, which nobody may contradict; 0 where it knew no blocks."""
-    sizes = sorted({objective.block_size for objective in trained.objectives.values() if objective.block_size})
+    sizes = sorted({one.block_size for one in trained.objectives.values() if is_denoising_blocks(one)})
     require(
         config.block_size in (0, *sizes) or not sizes,
         f"block_size={config.block_size} is not that of training, {' or '.join(map(str, sizes))}: the network has only "
@@ -126,7 +128,7 @@ def _next_token_mask(trained: Trained) -> Mask:
     learned = [objective for objective in trained.objectives.values() if is_next_token(objective)]
     learned = sorted(learned, key=lambda objective: objective.layout == "prefix")[0]
     mask = masks.causal() | masks.prefix() if learned.layout == "prefix" else masks.causal()
-    return trained.joined(mask & masks.window(*learned.window) if learned.window else mask)
+    return trained.joined(mask, learned.window)
 
 
 def _autoregressive(config: SamplingConfig, trained: Trained) -> Writer:
@@ -139,7 +141,7 @@ def _autoregressive(config: SamplingConfig, trained: Trained) -> Writer:
 
 def _speculative(config: SamplingConfig, trained: Trained) -> Writer:
     mask, size = _next_token_mask(trained), block_size(config, trained) or DRAFT
-    two_streams = trained.joined(masks.block_diffusion())
+    two_streams = trained.joined(masks.block_diffusion(), trained.first(is_denoising).window)
     draft = BlockDraft(block_size=size, mask_id=trained.mask_id, mask=two_streams, choice=config.choice)
     start = functools.partial(speculative.start, tokens=config.tokens, room=size + 1, mask=mask)
     about = {"draft": draft, "mask": mask, "choice": config.choice, "eos": trained.eos}
@@ -160,15 +162,17 @@ def is_denoising_blocks(objective: Objective) -> bool:
 def _denoising_texts(corruption: str, config: SamplingConfig, trained: Trained) -> Writer:
     learned = trained.first(is_denoising_texts(corruption))
     sampler = denoisers.denoiser(config, learned, config.tokens, size=trained.size, never=trained.never)
-    mask = masks.bidirectional() & masks.window(*learned.window) if learned.window else masks.bidirectional()
-    about = {"mask": trained.joined(mask), "mask_id": trained.mask_id, "eos": trained.eos}
+    mask = trained.joined(masks.bidirectional(), learned.window)
+    about = {"mask": mask, "mask_id": trained.mask_id, "eos": trained.eos}
     return denoisers.whole(sampler, config, predicts=learned.predicts, **about)
 
 
 def _denoising_blocks(config: SamplingConfig, trained: Trained) -> Writer:
-    learned, size = trained.first(is_denoising_blocks), block_size(config, trained)
+    size = block_size(config, trained)
+    learned = trained.first(lambda objective: is_denoising_blocks(objective) and objective.block_size == size)
     sampler = denoisers.denoiser(config, learned, size)
-    about = {"mask": trained.joined(masks.block_diffusion()), "mask_id": trained.mask_id, "eos": trained.eos}
+    mask = trained.joined(masks.block_diffusion(), learned.window)
+    about = {"mask": mask, "mask_id": trained.mask_id, "eos": trained.eos}
     return denoisers.in_blocks(sampler, config, sizes=Sizes(size, 1 if learned.clean_causal else size), **about)
 
 
@@ -188,6 +192,11 @@ def _eso_lm(config: SamplingConfig, trained: Trained) -> Writer:
     return Writer(start, functools.partial(random_order.advance, **about, **given))
 
 
+def _taught(*kinds: Callable[[Objective], bool]) -> Callable[[Mapping[str, Objective]], bool]:
+    """Is there an objective of every kind?"""
+    return lambda objectives: all(any(map(kind, objectives.values())) for kind in kinds)
+
+
 def _described(objective: Objective) -> str:
     return f"layout={objective.layout!r} with corruption={objective.corruption!r}"
 
@@ -195,39 +204,39 @@ def _described(objective: Objective) -> str:
 SAMPLERS: dict[str, Kind] = {
     "autoregressive": Kind(
         needs="to predict the next token",
-        fits=lambda trained: trained.knows(is_next_token),
+        fits=_taught(is_next_token),
         build=_autoregressive,
     ),
     "speculative": Kind(
         needs="to predict the next token and to denoise masked ones",
-        fits=lambda trained: trained.knows(is_next_token, is_denoising),
+        fits=_taught(is_next_token, is_denoising),
         build=_speculative,
         reads=("block_size",),
     ),
     "masked_diffusion": Kind(
         needs="to denoise masked tokens of whole texts",
-        fits=lambda trained: trained.knows(is_denoising_texts("absorbing")),
+        fits=_taught(is_denoising_texts("absorbing")),
         build=functools.partial(_denoising_texts, "absorbing"),
         reads=OF_STEPS,
         records=True,
     ),
     "uniform_diffusion": Kind(
         needs="to denoise whole texts of uniform noise",
-        fits=lambda trained: trained.knows(is_denoising_texts("uniform")),
+        fits=_taught(is_denoising_texts("uniform")),
         build=functools.partial(_denoising_texts, "uniform"),
         reads=("steps",),
         records=True,
     ),
     "block_diffusion": Kind(
         needs="to denoise masked tokens block by block",
-        fits=lambda trained: trained.knows(is_denoising_blocks),
+        fits=_taught(is_denoising_blocks),
         build=_denoising_blocks,
         reads=(*OF_STEPS, "block_size"),
         records=True,
     ),
     "eso_lm": Kind(
         needs="to predict tokens in random order",
-        fits=lambda trained: trained.knows(is_in_random_order),
+        fits=_taught(is_in_random_order),
         build=_eso_lm,
         reads=("steps",),
     ),

@@ -13,9 +13,10 @@ import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
+from hybridlm.config import rows
 from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.experiment import Experiment
 from hybridlm.config.mesh import MeshConfig
-from hybridlm.config.model import ModelConfig
 
 AXES = ("replica", "data", "fsdp", "tensor", "sequence")
 BATCH = ("replica", "data", "fsdp")
@@ -72,23 +73,38 @@ def ways(mesh: Mesh | AbstractMesh, axes: Sequence[str]) -> int:
     return math.prod(mesh.shape[axis] for axis in axes)
 
 
-def check(mesh: Mesh | AbstractMesh, model: ModelConfig, rows: int, length: int) -> None:
-    """Raises ConfigError where the model, or a pass of `rows` rows of text of `length` tokens, does not divide.
+def check(mesh: Mesh | AbstractMesh, experiment: Experiment) -> None:
+    """Raises ConfigError where the model, or a pass of the experiment, does not divide.
 
     The text names the rule, and the meshes of as many devices for which nothing is amiss.
     """
     sizes = tuple(mesh.shape.values())
-    wrong = refusal(sizes, model, rows, length)
+    wrong = refusal(sizes, experiment)
     if wrong:
-        valid = [shape for shape in shapes(mesh.size) if not refusal(shape, model, rows, length)]
+        valid = [shape for shape in shapes(mesh.size) if fits(shape, experiment)]
         fit = f"valid ({', '.join(AXES)}) on {mesh.size} devices are {_nearest(valid, sizes)}"
         raise ConfigError(f"{wrong}; {fit if valid else f'no mesh of {mesh.size} devices would do'}.")
 
 
-def refusal(sizes: Sequence[int], model: ModelConfig, rows: int, length: int) -> str:
+def refusal(sizes: Sequence[int], experiment: Experiment) -> str:
     """What does not divide over a mesh of these sizes, and what to change; empty where everything does."""
-    replica, data, fsdp, tensor, sequence = sizes
-    batch, parts = replica * data * fsdp, fsdp * sequence
+    training, length = experiment.training, experiment.data.row_length
+    return _of_model(sizes, experiment) or rows.refusal(
+        experiment.objectives, training.batch_rows, length, training.accumulate, math.prod(sizes[: len(BATCH)])
+    )
+
+
+def fits(sizes: Sequence[int], experiment: Experiment) -> bool:
+    """Does everything divide? Faster than to say what would."""
+    training = experiment.training
+    parts = training.accumulate * math.prod(sizes[: len(BATCH)])
+    return not _of_model(sizes, experiment) and rows.divides(experiment.objectives, training.batch_rows, parts)
+
+
+def _of_model(sizes: Sequence[int], experiment: Experiment) -> str:
+    """What of the model, or of the length of its rows, does not divide."""
+    *_, fsdp, tensor, sequence = sizes
+    model, length, parts = experiment.model, experiment.data.row_length, fsdp * sequence
     if model.kv_heads % tensor or model.ffn % tensor:
         return (
             f"mesh.tensor={tensor} must divide model.kv_heads={model.kv_heads} and model.ffn={model.ffn}, since each "
@@ -100,11 +116,6 @@ def refusal(sizes: Sequence[int], model: ModelConfig, rows: int, length: int) ->
         )
     if length % sequence:
         return f"mesh.sequence={sequence} must divide data.row_length={length}, since rows are cut into equal parts"
-    if rows % batch:
-        return (
-            f"a pass of {rows} rows does not divide over replica x data x fsdp = {batch} devices; choose "
-            f"training.batch_rows / training.accumulate as a multiple of {batch}, or raise mesh.tensor or mesh.sequence"
-        )
     return ""
 
 

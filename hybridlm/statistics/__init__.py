@@ -9,8 +9,9 @@ Axis letters besides those of `hybridlm.facts`: N cluster, R draw of a bootstrap
 |---|---|
 | `sums` | what is kept of the tokens, and the paired gap of two models |
 | `intervals`, `linearised`, `resampling` | how far is a ratio of sums to be trusted? |
-| `paired`, `sign_flips`, `multiplicity`, `power` | is a category's gap chance, and what gap could be seen? |
-| `equivalence` | which gaps are too small to matter? |
+| `sign_flips` | could a gap be chance, alone and among all that were looked at? |
+| `equivalence` | which gaps differ, which are too small to matter, and which are not known? |
+| `multiplicity`, `power`, `shares` | how many findings are false, what gap could be seen, and who carries it? |
 | `regression`, `design` | what of a gap is left, other properties of the tokens being equal? |
 | `placebo` | would any better model show the same? |
 | `calibration`, `class_mass` | do confidences come true? |

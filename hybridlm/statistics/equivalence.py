@@ -1,7 +1,8 @@
 """Different, equivalent, or not known: verdicts on gaps against a margin that was declared before they were seen.
 
-One simultaneous band covers all gaps of all checkpoints: its reach is a quantile of max |t| over bootstrap draws, so
-the more the gaps move together, the narrower it is. A verdict reads where the band lies (two one-sided tests, TOST).
+One test (`sign_flips`) makes everything that is told of a gap, so p, interval and verdict cannot disagree: an interval
+is the gap ± critical t × standard error, and leaves out zero exactly where p ≤ 1 − level. Among all gaps of all models
+at once these are the band and `p_all_C`, from which verdicts are read (inside the margin: two one-sided tests).
 """
 
 import dataclasses
@@ -9,45 +10,64 @@ import enum
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import stats
+from jaxtyping import Bool, Float
 
 from hybridlm.config.errors import require
 from hybridlm.statistics.intervals import Intervals
-from hybridlm.statistics.linearised import clusters_with, influence, ratio, standard_error
-from hybridlm.statistics.resampling import resample
+from hybridlm.statistics.linearised import clusters_with, ratio, standard_error
+from hybridlm.statistics.sign_flips import Flips, flips
 from hybridlm.statistics.sums import Sums
 
 
 class Verdict(enum.StrEnum):
-    """What a band says of a gap."""
+    """What the band says of a gap."""
 
     EQUIVALENT = "equivalent"
     """It is smaller than the margin, whether or not it is zero."""
     DIFFERS = "differs"
     """It is not zero, and was not shown to be smaller than the margin."""
     UNDECIDED = "undecided"
-    """The text is too small to say either."""
+    """The text is too small to say either; `Why` says in what respect."""
+
+
+class Why(enum.StrEnum):
+    """Why a gap is undecided; the first that holds."""
+
+    DECIDED = ""
+    FEW_GROUPS = "few groups"
+    """Even if all groups that have the category agreed, that would not be enough among so many categories."""
+    MANY_CATEGORIES = "many categories"
+    """Had only this one been asked for, it would be decided."""
+    WIDE = "wide interval"
+    """The groups disagree too much for a gap of this size."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Equivalence:
-    """Attributes:
-    band: the gaps in nats per unit, with ends that hold for all checkpoints and categories at once.
-    p_C: of one TOST against the margin, uncorrected. margin: as declared, nats per unit.
-    verdicts: all of them right at once with the probability asked for.
+class Judged:
+    """What the test says of the gaps of one model, in nats per unit.
+
+    Attributes:
+      gap, p_C: every category as if it alone had been asked for. error_C: its clustered standard error.
+      band, p_all_C: all categories of all models at once, which is what verdicts are read from.
+      is_least_C, is_least_all_C: whether the p could not be smaller with so many clusters and flips: read it as ≤.
+      verdicts, whys: all right at once with the probability asked for, the differences and the equivalences each.
     """
 
+    gap: Intervals
     band: Intervals
+    error_C: Float[np.ndarray, "C"]
     p_C: Float[np.ndarray, "C"]
-    margin: float
+    p_all_C: Float[np.ndarray, "C"]
+    is_least_C: Bool[np.ndarray, "C"]
+    is_least_all_C: Bool[np.ndarray, "C"]
     verdicts: tuple[Verdict, ...]
+    whys: tuple[Why, ...]
 
 
 def equivalence(
-    gaps: Mapping[str, Sums], margin: float, *, seed: int, draws: int = 2000, level: float = 0.95
-) -> dict[str, Equivalence]:
-    """Verdicts on the gaps of any number of checkpoints or steps, all against one baseline on the same text."""
+    gaps: Mapping[str, Sums], margin: float, *, seed: int, permutations: int = 9999, level: float = 0.95
+) -> dict[str, Judged]:
+    """Verdicts on the gaps of any number of models or steps, all against one baseline on the same text."""
     require(
         margin > 0, f"a margin of equivalence is a positive number of nats declared beforehand, but it is {margin}."
     )
@@ -56,43 +76,43 @@ def equivalence(
         len(set(hashes.values())) == 1,
         f"one correction over several comparisons needs them on the same text, but their data are {hashes}.",
     )
-    pulls = [influence(gap.total_NC, gap.count_NC) for gap in gaps.values()]
-    reach = critical(np.concatenate(pulls, axis=1), seed=seed, draws=draws, level=level)
-    return {name: _judge(gap, margin, reach) for name, gap in gaps.items()}
+    total_NC, count_NC = (
+        np.concatenate([getattr(gap, name) for gap in gaps.values()], axis=1) for name in ("total_NC", "count_NC")
+    )
+    found = flips(total_NC, count_NC, seed=seed, permutations=permutations, level=level)
+    ends = np.cumsum([len(gap.categories) for gap in gaps.values()])
+    pieces = (slice(end - len(gap.categories), end) for gap, end in zip(gaps.values(), ends))
+    return {name: _judge(gap, margin, level, _part(found, piece)) for (name, gap), piece in zip(gaps.items(), pieces)}
 
 
-def _judge(gap: Sums, margin: float, reach: float) -> Equivalence:
-    gap_C, clusters_C = ratio(gap.total_NC.sum(0), gap.count_NC.sum(0)), clusters_with(gap.count_NC)
+def _part(found: Flips, piece: slice) -> Flips:
+    return Flips(**{field.name: getattr(found, field.name)[piece] for field in dataclasses.fields(found)})
+
+
+def _judge(gap: Sums, margin: float, level: float, found: Flips) -> Judged:
     error_C = standard_error(gap.total_NC, gap.count_NC)
-    reach_C = as_t(reach, clusters_C) * error_C
-    band = Intervals(gap_C, gap_C - reach_C, gap_C + reach_C, clusters_C)
-    return Equivalence(
-        band=band, p_C=tost(gap_C, error_C, clusters_C, margin), margin=margin, verdicts=verdicts(band, margin)
+    alone = _around(gap, found.critical_C * error_C, found.p_C > 1 - level)
+    band = _around(gap, found.critical_all_C * error_C, found.p_all_C > 1 - level)
+    told = verdicts(band, margin)
+    return Judged(
+        gap=alone,
+        band=band,
+        error_C=error_C,
+        p_C=found.p_C,
+        p_all_C=found.p_all_C,
+        is_least_C=found.is_least_C,
+        is_least_all_C=found.is_least_all_C,
+        verdicts=told,
+        whys=tuple(map(_why, told, verdicts(alone, margin), np.isnan(band.low_C).tolist())),
     )
 
 
-def critical(influence_NC: Float[np.ndarray, "N C"], *, seed: int, draws: int, level: float) -> float:
-    """The quantile of max |t| over categories, as a normal deviate; those below two clusters are left out."""
-    scale_C = np.sqrt((influence_NC**2).sum(0))
-    moves_NC = influence_NC[:, scale_C > 0] / scale_C[scale_C > 0]
-    if not moves_NC.shape[1]:
-        return float(stats.norm.ppf((1 + level) / 2))
-    (drawn_RC,) = resample((moves_NC,), seed=seed, draws=draws)
-    return float(np.quantile(np.abs(drawn_RC).max(1), level))
-
-
-def as_t(deviate: float, clusters_C: Int[np.ndarray, "C"]) -> Float[np.ndarray, "C"]:
-    """The t deviate with the tail of a normal one; NaN below two clusters."""
-    return stats.t.isf(stats.norm.sf(deviate), np.where(clusters_C > 1, clusters_C - 1, np.nan))
-
-
-def tost(
-    gap_C: Float[np.ndarray, "C"], error_C: Float[np.ndarray, "C"], clusters_C: Int[np.ndarray, "C"], margin: float
-) -> Float[np.ndarray, "C"]:
-    """p that a gap as large as the margin looks as small as this one: the larger of two one-sided t-tests."""
-    inside_C, freedom_C = margin - np.abs(gap_C), np.where(clusters_C > 1, clusters_C - 1, np.nan)
-    t_C = np.divide(inside_C, error_C, out=np.copysign(np.inf, inside_C), where=error_C != 0)
-    return stats.t.sf(t_C, freedom_C)
+def _around(gap: Sums, reach_C: Float[np.ndarray, "C"], is_chance_C: Bool[np.ndarray, "C"]) -> Intervals:
+    """The gaps with ends so far off."""
+    gap_C = ratio(gap.total_NC.sum(0), gap.count_NC.sum(0))
+    # where the critical t is that of the gap itself, rounding must not leave out zero
+    reach_C = np.where(is_chance_C, np.maximum(reach_C, np.abs(gap_C)), reach_C)
+    return Intervals(gap_C, gap_C - reach_C, gap_C + reach_C, clusters_with(gap.count_NC))
 
 
 def verdicts(band: Intervals, margin: float) -> tuple[Verdict, ...]:
@@ -101,3 +121,12 @@ def verdicts(band: Intervals, margin: float) -> tuple[Verdict, ...]:
     is_apart_C = (band.low_C > 0) | (band.high_C < 0)
     found_C = np.where(is_inside_C, Verdict.EQUIVALENT, np.where(is_apart_C, Verdict.DIFFERS, Verdict.UNDECIDED))
     return tuple(map(Verdict, found_C.tolist()))
+
+
+def _why(verdict: Verdict, alone: Verdict, has_no_band: bool) -> Why:
+    """Why a verdict is what it is, from what it would have been alone."""
+    if verdict != Verdict.UNDECIDED:
+        return Why.DECIDED
+    if has_no_band:
+        return Why.FEW_GROUPS
+    return Why.WIDE if alone == Verdict.UNDECIDED else Why.MANY_CATEGORIES

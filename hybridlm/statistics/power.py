@@ -1,16 +1,14 @@
 """What a comparison could have seen: the gap found with the wanted power, and the text a smaller one would take."""
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Real
 
-from hybridlm.statistics.intervals import t_quantile
+from hybridlm.statistics.intervals import Intervals, t_quantile
 
 
-def detectable(
-    error_C: Float[np.ndarray, "C"], clusters_C: Int[np.ndarray, "C"], *, power: float = 0.8, level: float = 0.95
-) -> Float[np.ndarray, "C"]:
-    """The minimum detectable effect of a two-sided test at 1 − level, from a clustered standard error."""
-    return (t_quantile((1 + level) / 2, clusters_C) + t_quantile(power, clusters_C)) * error_C
+def detectable(found: Intervals, error_C: Float[np.ndarray, "C"], *, power: float = 0.8) -> Float[np.ndarray, "C"]:
+    """The minimum detectable effect of the test whose intervals these are; NaN where there is none."""
+    return found.high_C - found.estimate_C + t_quantile(power, found.clusters_C) * error_C
 
 
 def needed(

@@ -1,55 +1,125 @@
-"""Could a paired gap be chance? If both models were alike, each cluster's difference could as well have the other sign.
+"""One test behind all that a comparison says: if two models were alike, each cluster's gap could have the other sign.
 
-p is the share of sign assignments whose |Σ ± d| reaches the observed one: all of them for few clusters, and otherwise
-random ones with the observed counted in, (b + 1) / (n + 1), which is never zero (Phipson and Smyth 2010).
+The t of a gap (ratio of sums over its clustered standard error) is held against the t of flipped signs: every
+assignment for few clusters, random ones otherwise, the observed among them, so that p is never zero (Phipson and Smyth
+2010). This is exact for any tails, however heavy, if gaps are symmetric; it is the wild cluster bootstrap-t under the
+null (Cameron, Gelbach and Miller 2008). Signs turn for all categories at once, so the largest statistic of an
+assignment says how far chance gets anywhere in a table (Westfall and Young 1993; Winkler et al. 2014).
+
+Across categories t is squeezed to T² = N t² / (N − 1 + t²) < N, which is |Σ d| / √Σ d² for clusters of one size. It
+rises with t, so a category alone is judged as by t; but the wild t of two clusters sets no bar for those with many.
 """
 
+import dataclasses
+from collections.abc import Iterator
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Real
+
+from hybridlm.statistics.linearised import clusters_with, ratio
 
 EXACT = 15
 """Most clusters whose sign assignments are all looked at."""
 
-_ROUNDING = 1e-12
-"""Sums that differ by less than this part of Σ|d| count as equal."""
+_DIGITS = 9
+"""Decimals of T in which assignments count as equal."""
+
+_CLOSE = 1e-8
+"""A T² so close to its bound is the bound."""
 
 _CHUNK = 2**22
-"""Signs held at a time."""
+"""Numbers held at a time."""
 
 
-def p_values(difference_NC: Float[np.ndarray, "N C"], *, seed: int, permutations: int = 9999) -> Float[np.ndarray, "C"]:
-    """Two-sided p of every category's total difference; 1 where fewer than two clusters differ at all.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flips:
+    """What the flips say of every category; p ≤ 1 − level exactly where |t| > critical.
 
-    Pass totals of a gap, zero where a cluster lacks the category.
+    Attributes:
+      p_C: two-sided, of a category alone; NaN below two clusters. p_all_C: that any category gets as far, so corrected
+        for all of them.
+      is_least_C, is_least_all_C: no other assignment got further: p is as small as clusters and flips let it be.
+      critical_C, critical_all_C: what |t| must exceed, alone and among all; NaN where not even clusters that all agree
+        would do, zero where no cluster has any gap.
     """
-    moved_C = (difference_NC != 0).sum(0)
-    p_C, many_C = np.ones(moved_C.shape), moved_C > EXACT
-    for c in np.flatnonzero((moved_C > 1) & ~many_C):
-        column_N = difference_NC[:, c]
-        p_C[c] = exact(column_N[column_N != 0])
-    if many_C.any():
-        p_C[many_C] = _drawn(difference_NC[:, many_C], seed, permutations)
-    return p_C
+
+    p_C: Float[np.ndarray, "C"]
+    p_all_C: Float[np.ndarray, "C"]
+    is_least_C: Bool[np.ndarray, "C"]
+    is_least_all_C: Bool[np.ndarray, "C"]
+    critical_C: Float[np.ndarray, "C"]
+    critical_all_C: Float[np.ndarray, "C"]
 
 
-def exact(difference_N: Float[np.ndarray, "N"]) -> float:
-    """p by enumeration; the first sign stays, since turning all of them changes nothing."""
-    others = difference_N.size - 1
-    signs = 1 - 2 * (np.arange(2**others)[:, None] >> np.arange(others) & 1)
-    sums = difference_N[0] + signs @ difference_N[1:]
-    return float((np.abs(sums) >= _observed(difference_N)).mean())
+def flips(
+    total_NC: Real[np.ndarray, "N C"],
+    count_NC: Real[np.ndarray, "N C"],
+    *,
+    seed: int,
+    permutations: int = 9999,
+    level: float = 0.95,
+) -> Flips:
+    """Tests the ratios of total gaps to counts against zero."""
+    t_RC, clusters_C = squeezed(total_NC, count_NC, seed=seed, permutations=permutations), clusters_with(count_NC)
+    observed_C, top_R = t_RC[0], t_RC.max(1)
+    p_C, p_all_C = ((reached >= observed_C).mean(0) for reached in (t_RC, top_R[:, None]))
+    bar_C, bar_all = critical(t_RC, level), critical(top_R[:, None], level)
+    is_tested_C, has_gap_C = clusters_C > 1, t_RC.any(0)
+    return Flips(
+        p_C=np.where(is_tested_C, p_C, np.nan),
+        p_all_C=np.where(is_tested_C, p_all_C, np.nan),
+        is_least_C=has_gap_C & (observed_C >= t_RC[1:].max(0, initial=0)),
+        is_least_all_C=has_gap_C & (observed_C >= top_R[1:].max(initial=0)),
+        critical_C=np.where(is_tested_C & ~has_gap_C, 0, _as_t(bar_C, clusters_C)),
+        critical_all_C=np.where(is_tested_C & ~has_gap_C, 0, _as_t(bar_all, clusters_C)),
+    )
 
 
-def _observed(difference):
-    return np.abs(difference.sum(0)) - _ROUNDING * np.abs(difference).sum(0)
+def squeezed(
+    total_NC: Real[np.ndarray, "N C"], count_NC: Real[np.ndarray, "N C"], *, seed: int, permutations: int
+) -> Float[np.ndarray, "R C"]:
+    """T of every category under every assignment of signs; the first is the observed one."""
+    sums_NK = np.concatenate([total_NC, total_NC * count_NC], axis=1, dtype=np.float64)
+    rows = max(1, _CHUNK // max(sums_NK.shape))
+    parts = (
+        _squeezed(sums_NK.sum(0) - 2 * (turned_RN @ sums_NK), total_NC, count_NC)
+        for turned_RN in _turned(len(sums_NK), seed, permutations, rows)
+    )
+    return np.concatenate(list(parts))
 
 
-def _drawn(difference_NC, seed, permutations):
-    random, clusters = np.random.default_rng(seed), difference_NC.shape[0]
-    total_C, observed_C = difference_NC.sum(0), _observed(difference_NC)
-    reached_C, rows = np.ones(total_C.shape), max(1, _CHUNK // clusters)
+def _squeezed(flipped_RK, total_NC, count_NC):
+    """T from Σ ± x and Σ ± x c: residuals of x about the gap of the assignment are squared without being formed."""
+    total_RC, cross_RC = np.split(flipped_RK, 2, axis=1)
+    count_C, square_C = count_NC.sum(0, dtype=np.float64), (total_NC**2).sum(0)
+    gap_RC = ratio(total_RC, np.broadcast_to(count_C, total_RC.shape))
+    residual_RC = square_C - 2 * gap_RC * cross_RC + gap_RC**2 * (count_NC.astype(np.float64) ** 2).sum(0)
+    whole_RC = np.maximum(residual_RC, 0) + total_RC**2 / np.maximum(clusters_with(count_NC), 1)
+    is_some_RC = (clusters_with(count_NC) > 1) & (whole_RC > 0)
+    return np.sqrt(np.divide(total_RC**2, whole_RC, out=np.zeros_like(whole_RC), where=is_some_RC)).round(_DIGITS)
+
+
+def _turned(clusters: int, seed: int, permutations: int, rows: int) -> Iterator[Float[np.ndarray, "R N"]]:
+    """Which signs turn, in pieces: at first none. The first cluster's need not, since turning all changes nothing."""
+    if clusters <= EXACT:
+        yield (np.arange(2 ** (clusters - 1))[:, None] >> np.arange(clusters)[::-1] & 1).astype(np.float64)
+        return
+    random = np.random.default_rng(seed)
+    yield np.zeros((1, clusters))
     for done in range(0, permutations, rows):
-        is_turned = random.integers(2, size=(min(rows, permutations - done), clusters), dtype=np.int8)
-        turned = is_turned.astype(np.float64) @ difference_NC
-        reached_C += (np.abs(total_C - 2 * turned) >= observed_C).sum(0)
-    return reached_C / (permutations + 1)
+        yield random.integers(2, size=(min(rows, permutations - done), clusters), dtype=np.int8).astype(np.float64)
+
+
+def critical(t_RC: Float[np.ndarray, "R C"], level: float) -> Float[np.ndarray, "C"]:
+    """The largest T whose share of assignments that reach it exceeds 1 − level; NaN if there is none beyond it."""
+    beyond = int(len(t_RC) * (1 - level) + 1e-9)
+    bar_C = np.partition(t_RC, -1 - beyond, axis=0)[-1 - beyond]
+    return np.where(bar_C < t_RC.max(0), bar_C, np.nan)
+
+
+def _as_t(bar_C, clusters_C):
+    """The t that is squeezed to T; NaN where no t of so many clusters is."""
+    squared_C, free_C = np.square(bar_C), np.maximum(clusters_C - 1, 0)
+    has_t_C = squared_C < clusters_C - _CLOSE
+    none_C = np.full(clusters_C.shape, np.nan)
+    return np.sqrt(np.divide(free_C * squared_C, clusters_C - squared_C, out=none_C, where=has_t_C))

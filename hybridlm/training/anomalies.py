@@ -2,6 +2,9 @@
 
 Each leaves a file anomalies/<step>.json with all that `hybridlm replay` needs to take the step again, and holds back
 the checkpoint before it. Spikes are told by mean and deviation of the last 128 steps, as OLMo-core and MaxText do.
+
+A spike alone is no harm: where noise levels are drawn, gradients of healthy runs have them. Harm is a loss that has
+gone up and stays, which `Window.risen` tells by the median of the last steps.
 """
 
 import collections
@@ -16,6 +19,8 @@ from hybridlm.training import durable
 
 WINDOW = 128
 """Steps whose mean and deviation a step is held against; until half as many were taken nothing is a spike."""
+LAST = 16
+"""Steps whose median is held against the mean of those before: fewer than half of them may be spikes."""
 HELD_BACK = 2
 """Checkpoints that anomalies may keep from being removed, in a whole run."""
 DIRECTORY = "anomalies"
@@ -42,6 +47,17 @@ class Window:
             self._values.append((loss, grad_norm))
         is_news, self._was_odd = odd and not self._was_odd, bool(odd)
         return odd if is_news else ""
+
+    def risen(self) -> str:
+        """How the last losses lie above those before them, by so many deviations of a mean of as many; "" if not."""
+        losses = [loss for loss, _ in self._values]
+        before, last = losses[:-LAST], losses[-LAST:]
+        if not self._deviations or len(before) < WINDOW // 2:
+            return ""
+        mean, error = np.mean(before), np.std(before) / LAST**0.5
+        if np.median(last) <= mean + self._deviations * error:
+            return ""
+        return f"its median over the last {LAST} steps is {np.median(last):.4g}, after {mean:.4g} on average"
 
     def _oddity(self, loss: float, grad_norm: float) -> str:
         for name, value in (("loss", loss), ("gradient norm", grad_norm)):

@@ -3,7 +3,6 @@
 To the step a filter is one more category: a target it lets through counts in the filter's cell, any other in none.
 """
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,8 +21,7 @@ NOWHERE = 2**30
 
 def check(experiment: Experiment) -> None:
     """Refuses filters that cannot be read, or that training rows with these labels could not answer; needs no data."""
-    for module in experiment.data.label_modules:
-        importlib.import_module(module)
+    registry.load(experiment.data.label_modules)
     labelled = [family for family in registry.families() if not family.compile or family.name in experiment.data.labels]
     resolve(experiment, labelled)
     of_weights(experiment, labelled)

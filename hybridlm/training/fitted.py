@@ -38,6 +38,16 @@ def check(config: EvaluationConfig, split: str) -> None:
     )
 
 
+def check_closed(config: EvaluationConfig) -> None:
+    """Refuses to train with numbers that only a trained model can be fitted for."""
+    open_ones = [name for name, combination in config.combinations.items() if is_open(combination)]
+    require(
+        not open_ones,
+        f"evaluation.combinations.{', '.join(open_ones)} has numbers that are fitted once the model is trained. Leave "
+        "it out of this config; `hybridlm evaluate --combine=... --config.evaluation.split=test` fits and reports it.",
+    )
+
+
 def fitted(config: EvaluationConfig, task: Task, networks: Mapping[str, Other], prepared: Prepared) -> EvaluationConfig:
     """The config with every open number found on validation rows; `networks` are those of the readings, by name."""
     rows = dataclasses.replace(config, rows=ROWS)

@@ -1,20 +1,24 @@
 """`generate`: a checkpoint, or a published model, continues prompts; texts are printed as they are written."""
 
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from etils import epath
 
+from hybridlm.combine import gates
 from hybridlm.config.errors import require
 from hybridlm.config.exit_codes import ExitCode
+from hybridlm.config.experiment import Experiment
 from hybridlm.config.sampling import SamplingConfig, check_prompts
+from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.reports import denoising
 from hybridlm.sampling import samplers, streaming
 from hybridlm.sampling.stopping import Reader
 from hybridlm.sampling.trace import Trace
-from hybridlm.training import networks, written_by_two
+from hybridlm.training import mask_facts, networks, written_by_two
 from hybridlm.training.opened import Opened, open_model
 
 RULE = "-" * 8
@@ -80,9 +84,13 @@ def generate(
 
     With `picture`, the path of an HTML file, the steps of a diffusion sampler are written there.
     """
-    check_prompts(prompts)
+    require(
+        not picture or not epath.Path(picture).is_dir(),
+        f"--picture={picture} is a directory, and a picture is one file; name it, such as {picture}/denoising.html.",
+    )
     config = dataclasses.replace(config, record=bool(picture))
-    opened = open_model(model, step=step, overrides=overrides)
+    accept = functools.partial(check, prompts, config)
+    opened = open_model(model, step=step, overrides=overrides, accept=accept)
     is_single = len(prompts) * config.num == 1
     begin = time.perf_counter()
     heard = _aloud(prompts[0]) if is_single else _nobody
@@ -97,6 +105,7 @@ def generate(
     if picture:
         given = [_given(text, opened.tokenizer.eos) for text in texts]
         facts = {"model": model, "sampler": config.sampler}
+        epath.Path(picture).parent.mkdir(parents=True, exist_ok=True)
         denoising.write(trace, opened.tokenizer.token_bytes, picture, given=given, facts=facts)
     return ExitCode.DONE
 
@@ -116,12 +125,11 @@ def write(
     opened: Opened, prompts: Sequence[str], config: SamplingConfig, *, heard: Heard = _nobody
 ) -> tuple[list[Text], Trace | None]:
     """`config.num` texts per prompt, those of the first prompt first, and the sampler's steps where it keeps them."""
-    check_prompts(prompts)
     tokenizer = opened.tokenizer
+    check(prompts, config, opened.experiment, tokenizer)
     asked = [prompt for prompt in prompts for _ in range(config.num)]
-    ids = [[tokenizer.bos, *row.tolist()] for row in tokenizer.encode_batch(asked)]
+    ids = _encoded(asked, tokenizer)
     texts = [Text(prompt, len(row), Reader(tokenizer.to_bytes, config.stop)) for prompt, row in zip(asked, ids)]
-    _check_lengths(ids, config.tokens, opened.experiment.data.row_length)
     if config.combination is None:
         writer, network = samplers.make(config, networks.trained(opened)), networks.of_opened(opened)
     else:
@@ -140,8 +148,22 @@ def write(
     return texts, writer.trace(state)
 
 
-def _check_lengths(ids: Sequence[Sequence[int]], tokens: int, context: int) -> None:
-    longest = max(map(len, ids))
+def check(prompts: Sequence[str], config: SamplingConfig, experiment: Experiment, tokenizer: Tokenizer) -> None:
+    """Refuses what a model of this config and tokenizer cannot write; its weights need not be there."""
+    check_prompts(prompts)
+    if config.combination is None:
+        samplers.check(config, experiment.objectives)
+    else:
+        gates.gate(config.combination.gate)  # one's own is tried
+    mask_facts.check_written(experiment.mask)
+    _check_lengths(max(map(len, _encoded(prompts, tokenizer))), config.tokens, experiment.data.row_length)
+
+
+def _encoded(texts: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
+    return [[tokenizer.bos, *row.tolist()] for row in tokenizer.encode_batch(texts)]
+
+
+def _check_lengths(longest: int, tokens: int, context: int) -> None:
     require(
         longest < context,
         f"--prompt has {longest} tokens, BOS among them, which leaves no room in the {context} that the model was made "

@@ -64,10 +64,10 @@ class Goodput:
         return named | {"goodput/share": self._seconds["step"] / max(sum(self._seconds.values()), 1e-9)}
 
     def summary(self) -> str:
-        """One line for the log: `goodput 71.3 %: init 4 s, compile 9 s, ...`."""
+        """One line for the log: `goodput 71.3%, the time of steps that count; init 4 s, compile 9 s, ...`."""
         scalars = self.scalars()
         parts = ", ".join(f"{part} {self._seconds[part]:.0f} s" for part in PARTS)
-        return f"goodput {scalars['goodput/share']:.1%}: {parts}"
+        return f"goodput {scalars['goodput/share']:.1%}, the time of steps that count; {parts}"
 
     def _turn_to(self, part: str) -> str:
         self._settle()

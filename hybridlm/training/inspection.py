@@ -1,11 +1,11 @@
 """`inspect`: what a text holds, what compared models would gain on it, and what a model is, before anything is run."""
 
 import dataclasses
-import importlib
 import tempfile
 
 from etils import epath
 
+from hybridlm.categories import registry
 from hybridlm.config.errors import require
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.data import manifest as manifests
@@ -75,8 +75,7 @@ def rows_of(asked: Asked, run: Run | None, where: epath.Path, progress: Progress
         f"--data={asked.data} is the directory of a run, not text; name its rows by --data={asked.data}/{workdir.DATA},"
         f" or the run by --model={asked.data}.",
     )
-    for module in run.experiment.data.label_modules if run else ():
-        importlib.import_module(module)
+    registry.load(run.experiment.data.label_modules if run else ())
     if (path / manifests.FILE_NAME).exists() or _holds_shards(path):
         return look(_same_vocabulary(open_prepared(path), run))
     row_length = run.experiment.data.row_length if run else ROW_LENGTH

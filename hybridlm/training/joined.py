@@ -41,7 +41,7 @@ class Joined:
 def of(config: EvaluationConfig, task: Task, found: Evaluation) -> dict[str, Joined]:
     """Every combination of an evaluation, by name."""
     asked = config.combinations
-    return {name: _joined(name, asked[name], config, task, found) for name in stages("joining", asked)}
+    return {name: _joined(name, asked[name], config, task, found) for name in stages("combinations", asked)}
 
 
 def _joined(name: str, combination: Combination, config: EvaluationConfig, task: Task, found: Evaluation) -> Joined:
@@ -105,11 +105,9 @@ def histogram(found: Latency, bars: int = 8) -> str:
     return f"{fraction}, {found.mean:.1f} a text; texts by refined tokens: {', '.join(parts)}"
 
 
-def save(joined: Mapping[str, Joined], directory: epath.Path) -> None:
-    """Writes all of it, where there is any."""
-    if joined:
-        plain = {name: _plain(one) for name, one in joined.items()}
-        (directory / FILE).write_text(json.dumps(plain, indent=1))
+def save(joined: Mapping[str, Joined], path: epath.Path) -> None:
+    """Writes all of it."""
+    path.write_text(json.dumps({name: _plain(one) for name, one in joined.items()}, indent=1))
 
 
 def _plain(one: Joined) -> dict:

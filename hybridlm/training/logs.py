@@ -138,7 +138,7 @@ def _numbered(every_SX: Float[np.ndarray, "S 2"], count: int, step: int) -> tupl
 
 
 def summary(scalars: dict[str, float]) -> str:
-    """The few numbers a progress bar has room for."""
+    """The few numbers a line has room for."""
     losses = [f"{key.removeprefix('loss/')} {value:.2f}" for key, value in scalars.items() if key.startswith("loss/")]
     speed = scalars.get("perf/tokens_per_s", math.nan)
-    return " ".join(losses) + ("" if math.isnan(speed) else f" {speed:,.0f} tok/s")
+    return f"nats per token: {', '.join(losses)}" + ("" if math.isnan(speed) else f"; {speed:,.0f} tokens/s")

@@ -30,7 +30,6 @@ def run(
     """
     experiment, preemption = session.experiment, watch.preemption
     first, last = int(state.step), experiment.training.steps
-    record = Recorder(session, writers, watch, flops, first)
     tables = placement.everywhere(session.task.tables, session.mesh)
     profile = Profile(experiment.operation, session.directory)
 
@@ -38,10 +37,11 @@ def run(
         preemption.stop_waiting("stopped while waiting for data.")
 
     with (
-        progress("training", last, start=first, every=experiment.training.log_every) as bar,
+        progress("training", last, start=first, every=None) as bar,
         contextlib.closing(session.stream.prefetch(first, last, waiting)) as batches,
         watch.goodput.spent_on("step"),
     ):
+        record = Recorder(session, writers, watch, flops, first, bar.update)
         for step in range(first + 1, last + 1):
             try:
                 with watch.goodput.spent_on("data"):
@@ -58,7 +58,11 @@ def run(
                 record.stop(step, state)
             is_read = experiment.evaluation.every > 0 and step % experiment.evaluation.every == 0 and step != last
             is_saved = is_read or step % experiment.checkpoint.every == 0 or step == last
-            bar.update(step, record.save(step, state) if is_saved else record.write(wait=False))
+            bar.update(step)
+            if is_saved:
+                record.save(step, state)
+            else:
+                record.write(wait=False)
             if is_read:
                 with watch.goodput.spent_on("evaluation"), _leaving(watch, step, session.checkpoints.settle):
                     writers.write(step, evaluate(state))

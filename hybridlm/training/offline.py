@@ -7,6 +7,7 @@ import jax
 from absl import logging
 from etils import epath
 
+from hybridlm.categories import registry
 from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.exit_codes import ExitCode
@@ -20,9 +21,7 @@ from hybridlm.training import (
     beside,
     digests,
     distributed,
-    environment,
     fitted,
-    joined,
     placement,
     published,
     reporting,
@@ -107,11 +106,7 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
     # several processes may not see each other's files
     kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
     found, config = _read(subject, others, kept)
-    told = joined.of(config, task, found) if environment.is_primary() else {}
-    joined.save(told, directory)
-    reporting.write(facts, found, directory, metrics=subject.metrics)
-    for line in joined.lines(told):
-        print(line)
+    reporting.write(facts, found, directory, config=config, metrics=subject.metrics)
     if kept is not None:
         kept.remove()
 
@@ -179,6 +174,7 @@ def _trained(
 def _text(experiment: Experiment, source: epath.Path, directory: epath.Path, data: str) -> tuple[Prepared, str]:
     """The rows to read and their split: the run's own, prepared again where they are gone, or the user's."""
     if data:
+        registry.load(experiment.data.label_modules)  # their labels are facts that a mask may read
         vocabulary = load_vocabulary(source / workdir.VOCABULARY)
         prepared = prepare_for_evaluation(data, vocabulary, experiment.data.row_length, directory / workdir.DATA)
         return prepared, EVALUATION

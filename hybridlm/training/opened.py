@@ -26,6 +26,9 @@ from hybridlm.training.task import Task
 OVERRIDABLE = ("evaluation.", "mesh.", "model.attention_backend", "data.prepared", "data.sources")
 """What may be changed about a trained model: how it is read, not what it is."""
 
+Accept = Callable[[Experiment, Tokenizer], None]
+"""Raises ConfigError where a model of this config and tokenizer will not do."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
@@ -42,13 +45,19 @@ class Checkpoint:
         return self.checkpoints.restore_params(self.step, shapes)
 
 
-def checkpoint(source: epath.Path, step: int, readings: Sequence[str], overrides: Mapping[str, str]) -> Checkpoint:
-    """The named step of a run, or its newest valid one for -1."""
+def saved(source: epath.Path, step: int) -> Checkpoints:
+    """The checkpoints of a run, of which nothing is read yet; refused where the named step is not among them."""
     workdir.read_config(source)  # refuses what is no run before anything else is looked for
     checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
     known = checkpoints.steps()
     require(bool(known), "--model holds no checkpoint yet; let `hybridlm train` save one (config.checkpoint.every).")
     require(step == -1 or step in known, f"--step={step} is not among the checkpoints of --model: {known}.")
+    return checkpoints
+
+
+def checkpoint(source: epath.Path, step: int, readings: Sequence[str], overrides: Mapping[str, str]) -> Checkpoint:
+    """The named step of a run, or its newest valid one for -1."""
+    checkpoints = saved(source, step)
     step = checkpoints.latest_valid() if step == -1 else step
     metadata = checkpoints.read_metadata(step)
     experiment = changed(only(from_dict(Experiment, metadata["config"]), readings), overrides, OVERRIDABLE)
@@ -70,16 +79,29 @@ class Opened:
     has_bos: bool = True
 
 
-def open_model(model: epath.PathLike, *, step: int = -1, overrides: Mapping[str, str]) -> Opened:
-    """Opens the directory of a run, a directory of safetensors, an id of the Hugging Face hub, or a GGUF file."""
+def _anything(experiment: Experiment, tokenizer: Tokenizer) -> None:
+    """Any model will do."""
+
+
+def open_model(
+    model: epath.PathLike, *, step: int = -1, overrides: Mapping[str, str], accept: Accept = _anything
+) -> Opened:
+    """Opens the directory of a run, a directory of safetensors, an id of the Hugging Face hub, or a GGUF file.
+
+    `accept` may refuse it by its config and tokenizer, before any of its weights are read.
+    """
     if published.is_published(model):
         require(step == -1, f"--step={step} has no meaning for a published model, which is one checkpoint.")
         found = published.find(model, (), overrides)
+        accept(found.experiment, found.vocabulary.tokenizer)
         task = found.task(found.vocabulary)
         load = functools.partial(found.load, task)
         return _opened(found.experiment, found.vocabulary.tokenizer, task, load, found.has_bos)
-    found = checkpoint(epath.Path(model), step, (), overrides)
-    vocabulary = load_vocabulary(found.source / workdir.VOCABULARY)
+    source = epath.Path(model)
+    saved(source, step)
+    vocabulary = load_vocabulary(source / workdir.VOCABULARY)
+    accept(workdir.read_config(source), vocabulary.tokenizer)
+    found = checkpoint(source, step, (), overrides)
     return _opened(found.experiment, vocabulary.tokenizer, task_of(found.experiment, vocabulary), found.load)
 
 

@@ -16,6 +16,7 @@ from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.step import draw
 from hybridlm.training.work import mean_visible, peak_flops, step_flops
+from hybridlm.training.workdir import METRICS
 
 
 def show(session: Session, state: TrainState) -> float:
@@ -27,7 +28,8 @@ def show(session: Session, state: TrainState) -> float:
         console = Console(stderr=True)
         console.print(_parameters(state.params))
         for name, text in _facts(session, state, inputs, flops):
-            console.print(f"[bold]{name:<12}[/bold]{text}", highlight=False)
+            # a log has no width, and a fact is found by its line
+            console.print(f"[bold]{name:<12}[/bold]{text}", highlight=False, soft_wrap=True)
     return flops
 
 
@@ -48,7 +50,8 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     yield "mesh", f"{mesh.size} x {jax.devices()[0].device_kind}: {sizes}"
     rows_of = allocate(experiment.objectives, experiment.training.batch_rows).order
     shares = ", ".join(f"{name} {rows_of.count(n)}" for n, name in enumerate(experiment.objectives))
-    yield "step", f"{tokens:,} tokens of text in {rows} rows of {width} positions ({shares})"
+    pairs = ", each two rows of text or one beside its noisy copy" if width > experiment.data.row_length else ""
+    yield "step", f"{tokens:,} tokens of text in {rows} rows of {width} positions{pairs} ({shares})"
     row = jax.tree.map(lambda column: column[:1], inputs.facts)
     found = attention.explain(
         inputs.mask,
@@ -57,7 +60,7 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
         head_width=experiment.model.key_width,
         backend=experiment.model.attention_backend,
     )
-    yield "mask", repr(inputs.mask)
+    yield "mask", f"{inputs.mask!r} says who may attend to whom (docs/masks.md)"
     yield "attention", str(found)
     if inputs.loss is None:
         yield "head", _head(session, rows * width, inputs.dense)
@@ -66,6 +69,8 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
     read = session.stream.epochs(experiment.training.steps)
     yield "epochs", ", ".join(f"{name} {epochs:.2f}" for name, epochs in read.items()) + " by the last step"
+    often = f"every {experiment.training.log_every} steps, the mean since the line before"
+    yield "log", f"nats per token of each objective {often}; by kind of token in {METRICS}"
 
 
 def _head(session: Session, positions: int, dense: bool) -> str:

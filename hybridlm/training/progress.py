@@ -19,14 +19,15 @@ class Reporter(Protocol):
     """What a loop is handed."""
 
     def update(self, step: int, text: str = "") -> None:
-        """`step` of the total are done; `text`, such as the loss, is shown beside until there is another."""
+        """`step` of the total are done; a text is what is known of just that step, which may be an earlier one."""
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int, *, start: int = 0, every: int = 1) -> Iterator[Reporter]:
+def progress(title: str, total: int, *, start: int = 0, every: int | None = 1) -> Iterator[Reporter]:
     """Reports a loop on standard error, on the first process only.
 
-    `start` is where a resumed loop begins. In a log, a line appears each `every` steps and at the end.
+    `start` is where a resumed loop begins. In a log, a line appears each `every` steps and at the end, or with None for
+    each text and no other step.
     """
     if not is_primary():
         yield _Silence()
@@ -62,7 +63,7 @@ class _Bar:
         self._task = bar.add_task(title, total=total, completed=start, text="")
 
     def update(self, step, text=""):
-        self._bar.update(self._task, completed=step, **({"text": text} if text else {}))
+        self._bar.update(self._task, **({"text": f"step {step}: {text}"} if text else {"completed": step}))
 
 
 class _Lines:
@@ -70,16 +71,20 @@ class _Lines:
 
     def __init__(self, title, total, start, every):
         self._title, self._total, self._every = title, total, every
-        self._shown, self._text = start, ""
-        self._first = None
+        self._shown, self._first = start, None
 
     def update(self, step, text=""):
         now = time.monotonic()
-        self._first, self._text = self._first or (step, now), text or self._text
-        if step // self._every > self._shown // self._every or step == self._total:
+        self._first = self._first or (step, now)
+        if text or self._is_due(step):
             self._shown = step
-            parts = (f"{self._title} {step}/{self._total}", self._text, self._left(step, now))
+            parts = (f"{self._title} {step}/{self._total}", text, self._left(step, now))
             print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
+
+    def _is_due(self, step):
+        if self._every is None:
+            return False
+        return step // self._every > self._shown // self._every or step == self._total
 
     def _left(self, step, now):
         first_step, first_time = self._first

@@ -20,6 +20,7 @@ from hybridlm.categories.tables import Tables
 from hybridlm.combine.combined import Frequencies
 from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig, Reading
+from hybridlm.config.written_combinations import column
 from hybridlm.masks import Mask
 from hybridlm.objectives import single
 from hybridlm.objectives.corruptions import Sample
@@ -156,8 +157,9 @@ class _Reader:
         results = {UNIGRAM: made(given.unigram_V[text.tokens_BT], text.is_target_BT & is_scored_BT)}
         found, heads = {}, {}
         for name, reading in self.config.readings.items():
-            # a reading's noise depends on its name, so that adding another one changes nothing
-            key = jax.random.fold_in(jax.random.key(self.config.seed), zlib.crc32(name.encode()) % 2**31)
+            # a reading's noise depends on its name, so that adding another one changes nothing, but not on the network
+            own = name.removesuffix(column(f"@{reading.network}")) if reading.network else name
+            key = jax.random.fold_in(jax.random.key(self.config.seed), zlib.crc32(own.encode()) % 2**31)
             key = jax.random.fold_in(key, number)
             network = self.network(reading.network, params, given)
             if reading.has_predictions:

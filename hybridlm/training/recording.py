@@ -1,5 +1,7 @@
 """What a loop keeps of its steps: lines of metrics, files on odd steps, checkpoints."""
 
+import math
+from collections.abc import Callable
 from typing import NoReturn
 
 import numpy as np
@@ -26,13 +28,26 @@ class Diverged(RuntimeError):
 
 
 class Recorder:
-    """Steps after `first` are its own; what it must know of those before comes from the checkpoint."""
+    """Steps after `first` are its own; what it must know of those before comes from the checkpoint.
 
-    def __init__(self, session: Session, writers: Writers, watch: Watch, flops: float, first: int):
+    `tell` hears of each logged step, and what to show of it, once its numbers have come from the devices: nothing waits
+    for them, so by then later steps may have begun.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        writers: Writers,
+        watch: Watch,
+        flops: float,
+        first: int,
+        tell: Callable[[int, str], None],
+    ):
         self._session, self._writers, self._watch, self._first = session, writers, watch, first
         experiment = session.experiment
-        self._log = _log(session, flops)
+        self._tell, self._log = tell, _log(session, flops)
         self._window = Window(experiment.operation.spike_deviations, session.memory(first).get("window"))
+        self._has_risen = False
         # all at once: computed later, each would wait for the steps that are queued
         steps = experiment.training.steps
         self._rates = np.asarray(optimizers.learning_rate_at(experiment.optimizer, steps)(np.arange(steps)))
@@ -44,26 +59,23 @@ class Recorder:
         is_logged = step % training.log_every == 0 or step == training.steps
         return self._log.push(step, state) if is_logged else state
 
-    def write(self, *, wait: bool) -> str:
-        """Writes what has arrived from the devices, or all there is; returns a summary."""
-        text = ""
+    def write(self, *, wait: bool) -> None:
+        """Writes and tells what has arrived from the devices, or all there is."""
         for logged in self._log.arrived(wait=wait):
             self._judge(logged.every)
             self._writers.write(logged.step, self._scalars(logged))
             self._session.checkpoints.poll()
-            text = logs.summary(logged.scalars)
+            self._tell(logged.step, logs.summary(logged.scalars))
             self._check_patience(logged)
-        return text
 
-    def save(self, step: int, state: TrainState) -> str:
+    def save(self, step: int, state: TrainState) -> None:
         """Starts a checkpoint; arrays leave the devices before this returns, so that the next step may reuse them."""
         # the saved sums are empty again, so what was logged must be on disk before them
-        text = self.write(wait=True)
+        self.write(wait=True)
         self._judge(self._log.unread(step))
         with self._watch.goodput.spent_on("checkpoint"):
             memory = {"window": self._window.state, "goodput": self._watch.goodput.account()}
             self._session.checkpoints.save(step, states.to_dict(state), self._session.metadata | {"memory": memory})
-        return text
 
     def stop(self, step: int, state: TrainState) -> NoReturn:
         """Saves, awaits it, and raises `Preempted`."""
@@ -82,9 +94,31 @@ class Recorder:
     def _judge(self, steps: tuple[tuple[int, float, float], ...]) -> None:
         for step, loss, grad_norm in steps:
             if odd := self._window.judge(loss, grad_norm):
-                self._report(step, odd, loss, grad_norm)
+                self._keep(step, odd, loss, grad_norm)
+                if not math.isfinite(loss + grad_norm):
+                    self._warn_of_no_number(step, odd)
+            self._warn_of_rise(step)
 
-    def _report(self, step: int, odd: str, loss: float, grad_norm: float) -> None:
+    def _warn_of_no_number(self, step: int, odd: str) -> None:
+        logging.warning(
+            "step %d changed nothing, since its %s; training.patience=%d such steps in a row end the run. "
+            "`hybridlm replay --workdir=%s --step=%d` takes it again and shows its texts",
+            *(step, odd, self._session.experiment.training.patience, self._session.directory, step),
+        )
+
+    def _warn_of_rise(self, step: int) -> None:
+        """Once each time the loss goes up and stays; a step that alone stands out asks for nothing, and is kept."""
+        risen, before = self._window.risen(), self._has_risen
+        self._has_risen = bool(risen)
+        if risen and not before:
+            logging.warning(
+                "step %d: the loss has gone up and stays there: %s. If it does not come down again, stop, and start "
+                "anew in another --workdir with a smaller optimizer.learning_rate or optimizer.clip. %s/ in %s names "
+                "steps that stood out, for `hybridlm replay`",
+                *(step, risen, anomalies.DIRECTORY, self._session.directory),
+            )
+
+    def _keep(self, step: int, odd: str, loss: float, grad_norm: float) -> None:
         """Writes what a replay of the step needs."""
         session = self._session
         before = session.checkpoints.hold_back(before=step, at_most=anomalies.HELD_BACK)
@@ -93,10 +127,6 @@ class Recorder:
         told |= {"mesh": dict(session.mesh.shape), "packages": environment.versions()}
         if environment.is_primary():
             anomalies.write(session.directory, step, told | {"fingerprints": session.metadata["fingerprints"]})
-        logging.warning(
-            "step %d is odd: %s. Take it again with `hybridlm replay --workdir=%s --step=%d`",
-            *(step, odd, session.directory, step),
-        )
 
     def _check_patience(self, logged: Logged) -> None:
         patience = self._session.experiment.training.patience

@@ -17,6 +17,7 @@ from etils import epath
 import hybridlm
 from hybridlm.categories.tables import describe
 from hybridlm.config import trained
+from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
 from hybridlm.data.rows import Rows
@@ -25,7 +26,7 @@ from hybridlm.models import size
 from hybridlm.reports import curves, export, html, terminal
 from hybridlm.reports.sample import Sample
 from hybridlm.reports.scores import Column, Scores, of_families, save
-from hybridlm.training import environment, score_rows, token_table
+from hybridlm.training import environment, joined, score_rows, token_table
 from hybridlm.training.evaluation import Evaluation
 from hybridlm.training.pictures import masks
 from hybridlm.training.progress import stages
@@ -53,22 +54,35 @@ class Facts:
     rows: Rows
 
 
-def write(facts: Facts, found: Evaluation, directory: epath.Path, *, metrics: epath.Path | None) -> None:
-    """Writes every form of the report to the directory and prints the table, on the first process."""
+def write(
+    facts: Facts,
+    found: Evaluation,
+    directory: epath.Path,
+    *,
+    config: EvaluationConfig,
+    metrics: epath.Path | None,
+) -> None:
+    """Writes every form of the report to the directory and prints the table, on the first process.
+
+    `config` has every number of its combinations, also those that were fitted.
+    """
     if not environment.is_primary():
         return
-    scores = of(facts, found)
+    combined, scores = joined.of(config, facts.task, found), of(facts, found)
     shown = of_families(scores, facts.experiment.evaluation.families)
     files = {
         "scores.csv": functools.partial(export.export, scores),
         "tokens.parquet": functools.partial(_write_tokens, facts, found),
         "report.html": functools.partial(_write_page, facts, found, shown, metrics),
+        **({joined.FILE: functools.partial(joined.save, combined)} if combined else {}),
         # last: its presence says that all is there
         SCORES: functools.partial(save, scores),
     }
     for name in stages("writing", files):
         files[name](directory / name)
     terminal.show(shown)
+    for line in joined.lines(combined):
+        print(line)
     print(f"\nreport: {directory / 'report.html'}")
 
 
@@ -99,7 +113,7 @@ def _write_page(facts: Facts, found: Evaluation, shown: Scores, metrics: epath.P
 def of(facts: Facts, found: Evaluation) -> Scores:
     """The evaluation as a score record, with intervals clustered by split group."""
     config, pairs = facts.experiment.evaluation, list(zip(found.columns, found.totals, strict=True))
-    told = stages("intervals", [column.part.name for column in found.columns])
+    told = stages("confidence intervals", [column.part.name for column in found.columns])
     return Scores(
         columns=tuple(score_rows.column(*pair, note=_note(facts.experiment, pair[0].reading)) for pair in pairs),
         rows=tuple(row for pair, _ in zip(pairs, told) for row in score_rows.rows(config, found.labels, *pair)),

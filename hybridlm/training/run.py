@@ -29,6 +29,10 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
     environment.check_accelerator()
     agreement.check(agreement.of_program(experiment))
     workdir.check(directory, experiment)
+    if experiment.evaluation.combinations:
+        from hybridlm.training import fitted  # an optimizer, which other runs need not wait for
+
+        fitted.check_closed(experiment.evaluation)
     if experiment.operation.compile_cache:
         jax.config.update("jax_compilation_cache_dir", experiment.operation.compile_cache)
     with watching(experiment.operation) as watch, contextlib.ExitStack() as stack:
@@ -81,7 +85,8 @@ def _report(session: Session, state: TrainState, writers: Writers, watch: Watch)
     if environment.is_primary() and not workdir.is_read(directory, last):
         writers.write(last, headline(found))
     writers.gather()
-    reporting.write(reporting.of_session(session, state), found, directory, metrics=directory / workdir.METRICS)
+    facts = reporting.of_session(session, state)
+    reporting.write(facts, found, directory, config=session.experiment.evaluation, metrics=directory / workdir.METRICS)
 
 
 def is_due(experiment: Experiment, directory: epath.Path, step: int) -> bool:

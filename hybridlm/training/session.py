@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from hybridlm.categories import registry
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
@@ -27,7 +27,7 @@ from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.objectives import single
 from hybridlm.sharding import mesh as meshes
-from hybridlm.training import environment, filtered, inheritance, optimizers, placement, workdir
+from hybridlm.training import environment, filtered, inheritance, mask_facts, optimizers, placement, workdir
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training import task as tasks
@@ -79,12 +79,13 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
     With `read_only` nothing is written among the checkpoints, whose run may still be going on.
     """
     mesh = meshes.make(experiment.mesh)
-    meshes.check(mesh, experiment.model, steps.rows_per_pass(experiment), experiment.data.row_length)
+    meshes.check(mesh, experiment)
     for objective in experiment.objectives.values():
         single.check(objective)
     for reading in experiment.evaluation.readings.values():
         single.check(reading.objective, is_scored=True)
     filtered.check(experiment)
+    mask_facts.check(experiment)
     inheritance.check(experiment)
     prepared = _prepared(experiment, directory)
     text = prepared.rows(experiment.evaluation.split)
@@ -181,8 +182,7 @@ def _prepared(experiment: Experiment, directory: epath.Path) -> Prepared:
 
 def task_of(experiment: Experiment, vocabulary: Vocabulary, columns: Sequence[str] = ()) -> Task:
     """The task of an experiment on prepared text with these columns."""
-    for module in experiment.data.label_modules:
-        importlib.import_module(module)
+    registry.load(experiment.data.label_modules)
     tokenizer = vocabulary.tokenizer
     special = {name: getattr(tokenizer, name) for name in ("pad", "bos", "eos", "mask")}
     return tasks.make(experiment, tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains, columns)

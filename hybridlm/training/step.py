@@ -14,7 +14,6 @@ from hybridlm import attention
 from hybridlm.categories.tables import Tables
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
-from hybridlm.config.rows import allocate
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.objectives import mixture
 from hybridlm.objectives.text import from_batch
@@ -108,12 +107,6 @@ def _labels(filters, tables, inputs, batch):
         return labels_MBT
     cells_FBT = filtered.cells(filters, tables, labels_MBT[1:] - 1, first=len(tasks.label_names(tables)))
     return jnp.concatenate([labels_MBT, cells_FBT])
-
-
-def rows_per_pass(experiment: Experiment) -> int:
-    """Rows the network sees at once over all devices."""
-    wide = allocate(experiment.objectives, experiment.training.batch_rows).wide
-    return wide // experiment.training.accumulate
 
 
 def label_count(experiment: Experiment, task: Task) -> int:

@@ -9,6 +9,7 @@ from etils import epath
 from hybridlm.config import logins
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.near_paths import LISTED, inside, near
 from hybridlm.config.storage import from_dict, to_dict
 from hybridlm.training import durable, environment, lines, staging
 
@@ -23,6 +24,10 @@ def check(workdir: epath.Path, experiment: Experiment) -> None:
     Shares of sources may change during a run; whether only those to come do is for its checkpoint to say. So may what
     no number of the run depends on, and the mesh, which changes them in their last bits.
     """
+    require(
+        workdir.is_dir() or not workdir.exists(),
+        f"--workdir={workdir} is a file, and a run is a directory; choose another name.",
+    )
     require(
         not staging.is_needed(workdir) or jax.process_count() == 1,
         f"--workdir={workdir}: {jax.process_count()} processes write one checkpoint together, to directories and to "
@@ -58,8 +63,28 @@ def read_config(workdir: epath.Path) -> Experiment:
     """The config of a run, from JSON; nobody's Python runs."""
     path = workdir / CONFIG
     if not path.exists():
-        raise ConfigError(f"{workdir} holds no run: {CONFIG} is missing. Name the --workdir of a `hybridlm train`.")
-    return from_dict(Experiment, json.loads(path.read_text()))
+        raise ConfigError(f"{workdir} holds no run: {_lack(workdir)} Name the --workdir of a `hybridlm train`.")
+    try:
+        return from_dict(Experiment, json.loads(path.read_text()))
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is not the config of a run ({error}). It is written once by `hybridlm train`; if it was edited or "
+            "cut off, take it from a copy, or if another version of hybridlm wrote it, read it with that one."
+        ) from error
+
+
+def _lack(workdir: epath.Path) -> str:
+    """What of a run is not there, and which runs are near."""
+    if not workdir.exists():
+        return f"there is no such directory{near(workdir, _is_run)}"
+    if not workdir.is_dir():
+        return "it is a file."
+    runs = [workdir.parent] if _is_run(workdir.parent) else inside(workdir, _is_run)
+    return f"{CONFIG} is missing." + (f" Did you mean {' or '.join(map(str, runs[:LISTED]))}?" if runs else "")
+
+
+def _is_run(directory: epath.Path) -> bool:
+    return (directory / CONFIG).exists()
 
 
 def is_read(workdir: epath.Path, step: int) -> bool:

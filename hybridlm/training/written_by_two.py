@@ -62,15 +62,14 @@ def expert(name: str, reading: Reading, opened: Opened) -> Expert:
     )
     kind = samplers.SAMPLERS["block_diffusion" if is_chain else "autoregressive"]
     require(
-        kind.fits(trained),
+        kind.fits(trained.objectives),
         f"expert {name!r} needs a model trained {kind.needs}, but this one's objectives are "
         f"{', '.join(trained.objectives)}; name another reading, or another run behind @.",
     )
     if not is_chain:
         return NextToken(trained.joined(masks.causal()))
-    learned, size = trained.first(samplers.is_denoising_blocks), objective.block_size
-    sizes = Sizes(size, 1 if learned.clean_causal else size)
-    return BlockChain(sizes, trained.joined(masks.block_diffusion()), trained.mask_id)
+    sizes = Sizes(objective.block_size, 1 if objective.clean_causal else objective.block_size)
+    return BlockChain(sizes, trained.joined(masks.block_diffusion(), objective.window), trained.mask_id)
 
 
 def tell(state: State, texts: Sequence["Text"]) -> None:

@@ -18,7 +18,10 @@ def files(tmp_path):
     """Two files of four documents of three tokens."""
     header = Header(
         readings={"ar": Reading()},
-        families={"kind": Family(labels={"word": "letters", "mark": "the rest"})},
+        families={
+            "kind": Family(labels={"word": "letters", "mark": "the rest"}),
+            "capitals": Family(labels={"none": "no capital"}),
+        },
         tokenizer="t",
         checkpoint="c",
         code="x",
@@ -31,6 +34,7 @@ def files(tmp_path):
         "byte_start": [0, 2, 5] * 4,
         "byte_end": [2, 5, 6] * 4,
         "label/kind": ["word", "word", "mark"] * 4,
+        "label/capitals": ["none"] * 12,
     }
     for name, gain in (("a", 0.0), ("b", 0.5)):
         score = [2.0 + n / 7 - gain * (place < 2) for n, place in enumerate(columns["position"])]
@@ -51,15 +55,18 @@ def test_two_files_give_a_report(files, capsys):
         ("all", 0.333333),
         ("word", 0.5),
         ("mark", 0.0),
+        ("none", 0.333333),
     ]
+    assert "not printed, but in the files of the report: capitals. --all prints them too." in out
     assert (files / "out" / "methods.txt").read_text().startswith("b was compared with a on the same 12 tokens")
 
 
-def test_a_second_run_gives_the_same_bytes(files):
+def test_a_second_run_gives_the_same_bytes_whatever_is_printed(files, capsys):
     read = []
-    for _ in range(2):
-        assert command.main(["compare", str(files / "a"), str(files / "b"), f"--output={files / 'out'}"]) == 0
+    for more in ([], ["--all"]):
+        assert command.main(["compare", str(files / "a"), str(files / "b"), f"--output={files / 'out'}", *more]) == 0
         read.append([(files / "out" / name).read_bytes() for name in ("comparison.json", "comparison.csv")])
+        assert ("\ncapitals" in capsys.readouterr().out) == bool(more)
     assert read[0] == read[1]
 
 

@@ -13,6 +13,7 @@ from hybridlm.data import tokenizer_json
 from hybridlm.models import decoder
 from hybridlm.training import generation
 from hybridlm.training.opened import open_model
+from hybridlm.training.published import Published
 from tests.interop.networks import FIXTURES, logits
 
 CONTEXT = 48
@@ -63,7 +64,9 @@ def test_mistakes_in_flags_are_refused_before_anything_is_opened(words, message,
     assert message in capsys.readouterr().err
 
 
-def test_mistakes_about_the_model_are_refused(directory, capsys):
+def test_mistakes_about_the_model_are_refused_before_its_weights_are_read(directory, capsys, monkeypatch):
+    monkeypatch.delattr(Published, "load")
+
     def refused(*words):
         assert command.main(["generate", f"--model={directory}", *words]) == 64
         return capsys.readouterr().err

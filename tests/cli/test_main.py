@@ -1,5 +1,6 @@
 """Verbs, their help, and what a refusal says: in one sentence, with its exit code, and before jax is imported."""
 
+import errno
 import importlib
 import json
 import pathlib
@@ -10,12 +11,14 @@ import pytest
 from etils import epath
 
 from hybridlm.cli import main as cli
+from hybridlm.cli.flags import Parser
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.exit_codes import ExitCode
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUICKSTART = f"--config={ROOT / 'configs/quickstart.py'}"
 TRAIN = ("train", QUICKSTART, "--workdir=never")
+GENERATE = ("generate", "--model=nowhere", "--prompt=a")
 
 
 def run(capsys, *words):
@@ -46,12 +49,48 @@ def test_every_verb_shows_a_command_that_works(capsys, verb):
         assert all((ROOT / path).is_file() for path in configs)
 
 
-GENERATE = ("generate", "--model=nowhere", "--prompt=a")
 REFUSED = {
     "a verb": (("trian",), "there is no verb 'trian'; did you mean 'train'?"),
+    "no verb": (
+        ("nope",),
+        "there is no verb 'nope'; known are compare, evaluate, generate, inspect, plan, prepare, replay, train",
+    ),
     "a flag": (
         (*TRAIN, "--workdri=x"),
         "'--workdri=x' is neither a flag of hybridlm train nor a --config.name=value; did you mean '--workdir'?",
+    ),
+    "a flag that is required": (
+        ("train", "--confg=configs/quickstart.py", "--workdir=never"),
+        "'--confg=configs/quickstart.py' is neither a flag of hybridlm train nor a --config.name=value; did you mean "
+        "'--config'?",
+    ),
+    "an empty flag": (
+        ("train", QUICKSTART, "--workdir="),
+        "--workdir is empty; give it a value, or set the variable it names.",
+    ),
+    "the beginning of a flag": (
+        (*GENERATE, "--temp=0"),
+        "'--temp=0' is neither a flag of hybridlm generate nor a --config.name=value; did you mean '--temperature'?",
+    ),
+    "a flag like no other": (
+        ("replay", "--quietly"),
+        "'--quietly' is neither a flag of hybridlm replay nor a --config.name=value; known are --help, --step, "
+        "--workdir.",
+    ),
+    "a value of the config": (
+        (*TRAIN, "--batch_rows=4"),
+        "'--batch_rows=4' is neither a flag of hybridlm train nor a --config.name=value; did you mean "
+        "'--config.training.batch_rows=4' or '--config.evaluation.batch_rows=4'?",
+    ),
+    "a prompt without quotes": (
+        ("generate", "--model=nowhere", "--prompt=The", "river"),
+        "'river' is neither a flag of hybridlm generate nor a --config.name=value; a value stands behind its flag, as "
+        "in --flag=VALUE, and in quotes if it has spaces.",
+    ),
+    "a config without its flag": (
+        ("train", "configs/quickstart.py", "--workdir=never"),
+        "'configs/quickstart.py' is neither a flag of hybridlm train nor a --config.name=value; a value stands behind "
+        "its flag, as in --flag=VALUE, and in quotes if it has spaces.",
     ),
     "a stray argument": (
         (*TRAIN, "config.training.steps=4"),
@@ -84,7 +123,8 @@ REFUSED = {
     ),
     "a missing file": (
         ("train", "--config=configs/quikstart.py", "--workdir=never"),
-        "--config=configs/quikstart.py is not a file; configs live in configs/, for example configs/quickstart.py.",
+        "--config=configs/quikstart.py is no file; did you mean configs/quickstart.py? A config is a Python file with "
+        "a function get_config(); examples are in configs/ of a checkout of hybridlm, and not in an installed package.",
     ),
     "a step that is no number": (
         ("evaluate", "--model=a", "--workdir=b", "--step=last"),
@@ -94,7 +134,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("words", "text"), REFUSED.values(), ids=REFUSED)
-def test_a_mistake_is_named_with_its_repair(capsys, words, text):
+def test_a_mistake_is_named_with_its_repair(capsys, monkeypatch, words, text):
+    monkeypatch.chdir(ROOT)
     assert run(capsys, *words) == (ExitCode.CONFIG, "", f"hybridlm: {text}\n")
 
 
@@ -117,6 +158,21 @@ def test_neither_help_nor_a_refusal_imports_jax():
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--prompt", "--- a title"], "--- a title"),
+        (["--prompt=--flag", "--step", "-1"], "--flag"),
+        (["--prompt", "two words"], "two words"),
+    ],
+)
+def test_a_value_may_look_like_a_flag(words, text):
+    parser = Parser("generate", "")
+    parser.add_argument("--prompt")
+    parser.add_argument("--step", type=int)
+    assert parser.read(words)[0].prompt == text
+
+
 class Ending(RuntimeError):
     """An error that knows its exit code."""
 
@@ -137,6 +193,31 @@ def test_what_goes_wrong_becomes_a_sentence_and_a_code(capsys, monkeypatch, erro
 
     monkeypatch.setattr(importlib.import_module("hybridlm.cli.train"), "run", fails)
     assert run(capsys, "train") == (code, "", f"hybridlm: {error}\n")
+
+
+def forbidden(file):
+    """What the system says to all but root."""
+    raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+
+@pytest.mark.parametrize(
+    ("begin", "text"),
+    [
+        (lambda file: (file / "in").mkdir(), "Not a directory: '{}/in': a file stands where a directory is needed"),
+        (lambda file: file.mkdir(), "File exists: '{}': a file stands where a directory is to be made"),
+        (lambda file: file.parent.open("rb"), "Is a directory: '{parent}': a directory stands where a file is needed"),
+        (lambda file: (file.parent / "no").open("rb"), "such file or directory: '{parent}/no': check the spelling; a "
+         "relative path starts at the current directory, {here}."),
+        (forbidden, "Permission denied: '{}': this user may not read or write there; choose another path"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_path_the_system_refuses(capsys, tmp_path, monkeypatch, begin, text):
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr(importlib.import_module("hybridlm.cli.train"), "run", lambda words: begin(file))
+    code, _, wrong = run(capsys, "train")
+    assert code == ExitCode.IO
+    assert text.format(file, parent=tmp_path, here=pathlib.Path.cwd()) in wrong
 
 
 def test_a_store_that_nothing_installed_can_reach_is_named_with_its_package(capsys, monkeypatch):

@@ -1,11 +1,17 @@
 import pathlib
 import re
 
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hybridlm.combine.context import FIELDS, context
+from hybridlm.combine.gates import gate
+
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "combine.md"
 
 
 def test_the_examples_run_as_they_stand(capsys):
-    """But for the gate of one's own, which lies in a file of the reader's."""
     evaluation, scores, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names = {}
     exec(evaluation, names)
@@ -13,3 +19,21 @@ def test_the_examples_run_as_they_stand(capsys):
     exec(scores, {})
     assert re.fullmatch(r"\d\.\d\d nats, 0\.\d\d of it the first expert's\n", capsys.readouterr().out)
     assert len(scores.splitlines()) <= 25
+
+
+def test_the_gate_of_ones_own_is_one(tmp_path, monkeypatch):
+    """As its file stands, under the name by which the page calls it."""
+    *_, source, call = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (name,) = re.findall(r'gate="(.*?)"', call)
+    file = tmp_path / source.splitlines()[0].removeprefix("# ")
+    file.parent.mkdir()
+    file.write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    sure, unsure = [0.9, 0.1, 0.0001], [0.4, 0.3, 0.3]
+    known = context(jnp.log(jnp.array([sure, unsure])), jnp.log(jnp.array([unsure, unsure])), jnp.zeros(3))
+    np.testing.assert_array_equal(gate(name)(known, None), [0, 1])
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_of_a_context_is_in_the_table(field):
+    assert re.search(rf"^\|[^|]*`{field}`", PAGE.read_text(), re.MULTILINE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridlm.config.command_line import changed, load
+from hybridlm.config.command_line import CHECKOUT, changed, load, named
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.experiment import Experiment
 
@@ -53,9 +53,6 @@ def test_text_that_cannot_be_one_is_refused(typed, text):
 
 def test_a_file_that_gives_no_experiment_is_refused(tmp_path):
     path = tmp_path / "run.py"
-    assert refused(load, str(path), {}) == (
-        f"--config={path} is not a file; configs live in configs/, for example configs/quickstart.py."
-    )
     path.write_text("steps = 3")
     assert refused(load, str(path), {}) == (
         f"--config={path} has no function get_config(); it must return an Experiment."
@@ -64,6 +61,40 @@ def test_a_file_that_gives_no_experiment_is_refused(tmp_path):
     assert refused(load, str(path), {}) == (
         f"get_config() of {path} returned dict; it must return a hybridlm Experiment."
     )
+
+
+WHAT = (
+    " A config is a Python file with a function get_config(); examples are in configs/ of a checkout of hybridlm, and "
+    "not in an installed package."
+)
+SHIPPED = " is no file in {here}, where relative paths start; did you mean {checkout}/configs/corpus.py?"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("mine/quikstart.py", " is no file; did you mean mine/quickstart.py?" + WHAT),
+        ("mine/quickstart", " is no file; did you mean mine/quickstart.py?" + WHAT),
+        ("mine/other.py", " is no file; in {here}/mine there is 7b.py, quickstart.py." + WHAT),
+        ("their/own.py", " is no file; nor is there a directory their in {here}, where relative paths start." + WHAT),
+        ("mine", " is a directory, and a config is a Python file; in it: 7b.py, quickstart.py."),
+        ("corpus.py", SHIPPED),
+        ("configs/corpus.py", SHIPPED),
+    ],
+)
+def test_a_path_with_no_config_is_told_which_there_are(asked, text, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    for name in ("quickstart.py", "7b.py", "quikstart.txt"):
+        (tmp_path / "mine" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert refused(load, asked, {}) == f"--config={asked}" + text.format(here=tmp_path, checkout=CHECKOUT)
+
+
+def test_a_value_is_found_by_its_name_alone():
+    assert named("learning_rate") == ["optimizer.learning_rate"]
+    assert named("seed") == ["seed", "evaluation.seed"]
+    assert named("training.steps") == ["training.steps"]
+    assert named("stepz") == []
 
 
 @pytest.mark.parametrize(

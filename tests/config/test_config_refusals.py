@@ -30,8 +30,7 @@ OBJECTIVE = [
     ),
     (
         {"corruption": "x"},
-        "objective.corruption='x' is not one of none, absorbing, uniform, all, masked_lm, spans; known are absorbing, "
-        "all, masked_lm, none, spans, uniform",
+        "objective.corruption='x' is not one of none, absorbing, uniform, all, masked_lm, spans.",
     ),
     ({"predicts": "nxt"}, "objective.predicts='nxt' is not one of next, same; did you mean 'next'?"),
     (
@@ -132,6 +131,19 @@ OBJECTIVE = [
         },
         "objective.clean_weight=1.0 must not be negative, and a clean stream can predict its next token only where it "
         "does not see it: set clean_causal=True.",
+    ),
+    (
+        {
+            "layout": "blocks",
+            "block_size": 4,
+            "corruption": "uniform",
+            "predicts": "same",
+            "streams": 2,
+            "clean_causal": True,
+            "clean_weight": 0.5,
+        },
+        "objective.clean_weight=0.5 has the clean stream predict its next token, whose loss is the NLL, while "
+        "corruption='uniform' has a loss of its own for all tokens; use 'absorbing', or clean_weight=0.",
     ),
     (
         {"span": 0.5},
@@ -257,7 +269,7 @@ DATA = [
 ]
 
 EVALUATION = [
-    ({"split": "train"}, "evaluation.split='train' is not one of validation, test; known are test, validation"),
+    ({"split": "train"}, "evaluation.split='train' is not one of validation, test."),
     ({"batch_rows": 0}, "evaluation.batch_rows=0 must be at least 1."),
     ({"draws": 0}, "evaluation.draws=0 must be at least 1."),
     ({"readings": {}}, "evaluation.readings is empty; name at least one way of reading the model."),
@@ -340,8 +352,9 @@ EXPERIMENT = [
             "training": TrainingConfig(batch_rows=16),
             "mesh": MeshConfig(data=8),
         },
-        "a step has 12 rows of 2 x 128 tokens, which training.accumulate=1 x mesh.replica x mesh.data x "
-        "mesh.fsdp = 8 does not divide; change training.batch_rows=16 to one of [21, 32, 42].",
+        "a step has 12 rows of 2 x 128 tokens (two of text, or one and its noisy copy), which training.accumulate=1 x "
+        "mesh.replica x mesh.data x mesh.fsdp = 8 does not divide; change training.batch_rows=16 to one of [21, 32, "
+        "42].",
     ),
 ]
 

@@ -31,6 +31,17 @@ def test_a_group_given_to_two_splits_is_refused(tmp_path, config):
         corpora.survey_for_training(dataclasses.replace(config, sources=(str(path),)), silent)
 
 
+def test_sources_without_a_document_say_what_became_of_it(tmp_path, config):
+    path = tmp_path / "picture.txt"
+    path.write_bytes(b"\x89PNG\xff")
+    with pytest.raises(ConfigError) as refused:
+        corpora.survey_for_training(dataclasses.replace(config, sources=(str(path),)), silent)
+    assert str(refused.value) == (
+        f"data.sources={path} hold no document to train on (left out: 1 not UTF-8); name text, or lift what data.audit "
+        "leaves out."
+    )
+
+
 def test_a_split_given_by_the_source_is_honoured(tmp_path, config):
     path = tmp_path / "given.jsonl"
     given = [{"text": f"text {n}", "split": ("train", "validation")[n % 2]} for n in range(8)]

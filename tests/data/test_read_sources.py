@@ -67,6 +67,11 @@ def test_a_source_may_be_a_glob_a_directory_or_a_file(folder, pattern, names):
 def test_a_source_that_names_nothing_says_what_a_source_is(tmp_path):
     with pytest.raises(ConfigError, match=r"'.*/absent\*' names no file: a source is a file, a directory, a glob, "):
         read(tmp_path / "absent*")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="'.*/empty' is a directory in which there is no file; hidden ones are left"):
+        read(tmp_path / "empty")
+    with pytest.raises(ConfigError, match=rf"or 'embedded'; did you mean {tmp_path}/empty\?"):
+        read(tmp_path / "emty")
 
 
 def test_the_digest_follows_content_and_names_but_not_the_place(folder, tmp_path):

@@ -68,6 +68,13 @@ def test_nothing_stays_masked_at_0_and_clean_tokens_are_kept():
     np.testing.assert_array_equal(draws[:, 0, [1, 3]], np.broadcast_to([0, 3], (DRAWS, 2)))
 
 
+def test_at_0_all_is_text_also_where_a_schedule_keeps_noise():
+    half = schedules.Schedule(lambda t: (1 + t) / 2)
+    posterior_TV = np.asarray(denoising.posterior(LOGITS_BTV, NOISY_BT, 0.6, 0.0, half, MASK))[0]
+    text_V = np.exp(LOGITS_BTV[0, 0]) * (np.arange(V) != MASK)
+    np.testing.assert_allclose(posterior_TV[0], text_V / text_V.sum(), rtol=1e-5)
+
+
 def test_time_may_differ_from_token_to_token():
     t_BT = jnp.array([[0.9, 0.9, 0.5, 0.5, 0.0]])
     s_BT = jnp.array([[0.0, 0.0, 0.5, 0.5, 0.0]])

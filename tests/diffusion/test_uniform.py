@@ -176,6 +176,13 @@ def test_posterior_is_bayes_rule_with_the_prediction_as_prior(t, s):
         np.testing.assert_allclose(found_TV[i], expected_V, atol=2e-6)
 
 
+def test_at_0_all_is_text_also_where_a_schedule_keeps_noise():
+    half = schedules.Schedule(lambda t: (1 + t) / 2)
+    found_TV = np.asarray(uniform.posterior(LOGITS_BTV, NOISY_BT, 0.6, 0.0, half, ORDINARY_N))[0]
+    for i, z in enumerate([0, 2, 3]):
+        np.testing.assert_allclose(found_TV[i], _bayes(PRIOR_TV[i], z, alpha_t=0.2, alpha_s=1.0), atol=2e-6)
+
+
 LOGITS_BTV = jnp.log(jnp.maximum(jnp.asarray(PRIOR_TV, jnp.float32), 1e-30))[None]
 
 

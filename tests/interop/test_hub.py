@@ -41,5 +41,12 @@ def test_an_id_and_its_revision_are_fetched_without_pickles_or_code(hub, tmp_pat
 def test_what_is_neither_is_refused(hub):
     with pytest.raises(ConfigError, match="no directory 'models/of/mine', and it is no id of the Hugging Face hub"):
         interop.locate("models/of/mine")
-    with pytest.raises(ConfigError, match=r"hub does not give it \(404\). Check the spelling and the network"):
+    with pytest.raises(ConfigError, match=r"hub does not give it either \(404\). Check the spelling and the network"):
+        interop.locate("there/is-none")
+
+
+def test_a_directory_that_was_misspelt_is_named(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there/is-one").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"no directory 'there/is-none' here; did you mean there/is-one\? The Hugg"):
         interop.locate("there/is-none")

@@ -14,7 +14,6 @@ import yaml
 from hybridlm.cli.main import main
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.sharding.mesh import refusal
-from hybridlm.training.step import rows_per_pass
 
 PODS = pathlib.Path(__file__).parents[2] / "docs/pods"
 SCRIPTS = sorted([*PODS.glob("*.sh"), *PODS.glob("*.slurm")])
@@ -78,7 +77,7 @@ def test_the_run_fits_the_devices_that_are_asked_for(path, monkeypatch):
     (experiment,) = taken
     sizes = tuple(experiment.mesh.sizes.values())
     assert math.prod(sizes) == devices(path)
-    assert refusal(sizes, experiment.model, rows_per_pass(experiment), experiment.data.row_length) == ""
+    assert refusal(sizes, experiment) == ""
 
 
 @pytest.mark.parametrize("path", JOBSETS, ids=lambda path: path.name)

@@ -40,12 +40,15 @@ def test_a_tile_is_the_tile_of_the_matrix(row):
 
 @pytest.mark.parametrize("evaluate", [masks.materialize, masks.block_map, masks.computed_fraction])
 def test_a_fact_the_tokens_lack_is_named(evaluate, row):
-    mask = masks.prefix() & masks.custom(lambda q, k: q.depth == 0)
+    mask = masks.prefix() & masks.custom(lambda q, k: q.dept == k.postion)
     text = (
-        "reads depth, prefix_length, but the tokens carry position, index, segment, block, stream, valid. Any integer"
+        f"mask {mask!r} reads dept (did you mean depth?), postion (did you mean position?), prefix_length, but the "
+        "tokens carry position, index, segment, block, stream, valid, depth. Any integer column of the batch can be a "
+        "fact: add it to the batch under that name; in a run, name a family of labels in data.labels."
     )
-    with pytest.raises(ValueError, match=re.escape(text)):
-        evaluate(mask, row([6], T=6))
+    with pytest.raises(ValueError) as refused:
+        evaluate(mask, row([6], T=6, depth=[0]))
+    assert str(refused.value) == text
     with pytest.raises(ValueError, match=re.escape("add it to the batch under that name")):
         evaluate(masks.custom(lambda q, k: q.shape == 0), row([6], T=6))
 

@@ -75,7 +75,8 @@ def test_a_long_document_is_cut_by_rate_and_mean(rate, mean):
 
 
 def test_all_ways_to_cut_a_document_are_equally_likely():
-    """Ten slots hold six tokens of text: three stay, three are cut, both in two runs, which makes 2 x 2 ways."""
+    """Ten slots hold six tokens of text: three stay, three are cut in two runs, before two of the places behind those
+    that stay, which makes 2 x 3 ways."""
     found = arrange(span_corruption(0.5, 2.0), packed([10], 10, ROWS), IDS, jax.random.key(1))
     ways = collections.Counter(map(tuple, np.asarray(found.text.tokens_BT).tolist()))
     M = MASK
@@ -84,8 +85,17 @@ def test_all_ways_to_cut_a_document_are_equally_likely():
         (2, M, 6, 7, M, M, 4, 5, M, 8),
         (2, 4, M, 6, M, M, 5, M, 7, 8),
         (2, 4, M, 7, M, M, 5, 6, M, 8),
+        (2, M, 5, M, 8, M, 4, M, 6, 7),
+        (2, M, 6, M, 8, M, 4, 5, M, 7),
     }
-    assert all(abs(count - ROWS / 4) < 4 * math.sqrt(ROWS * 3 / 16) for count in ways.values())
+    assert all(abs(count - ROWS / 6) < 4 * math.sqrt(ROWS * 5 / 36) for count in ways.values())
+
+
+def test_a_short_document_does_not_always_lose_its_end():
+    """Ten slots hold eight tokens, of which one is cut: any but BOS, which opens it."""
+    found = arrange(span_corruption(0.15, 3.0), packed([10], 10, ROWS), IDS, jax.random.key(1))
+    cut = np.bincount(np.asarray(found.text.tokens_BT)[:, -1] - 4, minlength=7)
+    assert all(abs(count - ROWS / 7) < 4 * math.sqrt(ROWS * 6 / 49) for count in cut) and len(cut) == 7
 
 
 def test_a_prediction_of_a_span_sees_all_that_stays_and_the_spans_before_it():

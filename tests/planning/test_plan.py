@@ -11,8 +11,9 @@ from jax.experimental import topologies
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.objective import autoregressive
 from hybridlm.config.storage import override
-from hybridlm.planning import chips, plan, program, scaling
+from hybridlm.planning import chips, plan, program, scaling, workload
 from hybridlm.planning.advice import advice
+from hybridlm.planning.estimate import estimate, work_of
 from hybridlm.planning.page import page
 from hybridlm.planning.roofline import roofline
 
@@ -63,9 +64,8 @@ def test_without_a_compiler_the_step_is_lowered_and_the_page_says_so(experiment)
     text = page(plan.make(experiment, chips.parse("h100:4")))
     assert "CUDA is not installed (pip install 'hybridlm[cuda]'): lowered for CUDA, not compiled" in text
     assert "by the compiler" not in text
-    assert re.search(
-        r"fits by rule, and compilers have needed up to 1\.4 times as much: 79\.\d\d of 79\.60 GiB are left", text
-    )
+    assert re.search(r"fits by rule, even if it needs 1\.6 times as much: 79\.\d\d of 79\.60 GiB are left", text)
+    assert "assumed" not in text, "the kernel of the head is for one device alone"
     assert re.search(r"limited by \w+: at best \d+\.\d ms, [\d,]+ tokens/s\nexpected, with operations at 55% of", text)
 
 
@@ -79,18 +79,77 @@ def test_attention_through_cudnn_is_planned_without_cudnn(experiment):
     assert found[0].estimate.memory == pytest.approx(found[1].estimate.memory, rel=0.02)  # facts of documents
 
 
-def test_what_does_not_fit_says_what_to_change_the_largest_part_first(planned):
-    small = dataclasses.replace(planned.topology, chip=dataclasses.replace(planned.topology.chip, memory=2.0**20))
-    crowded = dataclasses.replace(planned, topology=small)
-    assert not crowded.fits and planned.fits
-    assert "does not fit into 0.00 GiB; try:\n  - " in page(crowded)
-    rows = ["fewer rows at once: training.accumulate=2", "parts of rows on each device: mesh.sequence=2"]
-    logits = ["fewer logits at once: training.head_chunk=512"]
-    for kept, head, changes in ((2, 1, rows + logits), (1, 2, logits + rows)):
-        estimate = dataclasses.replace(planned.estimate, memory={"kept activations": kept, "head": head})
-        assert advice(dataclasses.replace(crowded, estimate=estimate)) == [*changes, "more chips"]
+def test_what_a_pass_keeps_is_counted_where_no_device_could_take_all_rows(experiment):
+    """A kernel for TPUs lists 64 blocks for each of 4,096 rows, twice what one device has room for; it has sixteen."""
+    many = override(experiment, {"training.batch_rows": 4096, "data.row_length": 4096})
+    few = override(many, {"training.batch_rows": 1024})
+    machine = chips.parse("v5e:4x4")
+    kept = [work_of(workload.make(one, workload.task_of(one), machine), machine.chip).kept for one in (few, many)]
+    assert kept[1] == pytest.approx(4 * kept[0], rel=0.01)
+
+
+def by_rule(planned, room, **kept):
+    """The plan on devices of so much memory, where no compiler answers; `kept` is what a pass keeps, of all devices."""
+    small = dataclasses.replace(planned.topology, chip=dataclasses.replace(planned.topology.chip, memory=room))
+    work = dataclasses.replace(planned.estimate.work, **kept)
+    found = estimate(planned.workload, work)
+    nothing = program.NoProgram("no compiler")
+    return dataclasses.replace(planned, topology=small, estimate=found, program=nothing)
+
+
+def test_what_fits_by_rule_may_not_fit_where_compilers_have_needed_more(planned):
+    takes = sum(planned.estimate.memory.values())
+    fits = {room: by_rule(planned, room * takes).fit for room in (1.61, 1.59, 1.01, 0.99)}
+    assert fits == {1.61: "fits", 1.59: "may not fit", 1.01: "may not fit", 0.99: "does not fit"}
+    roomy = dataclasses.replace(planned, topology=by_rule(planned, 1.01 * planned.needed).topology)
+    assert roomy.fit == "fits", "as compiled, which is no guess"
     refused = dataclasses.replace(planned, program=program.NoProgram("Ran out of memory", is_too_large=True))
-    assert not refused.fits
+    assert refused.fit == "does not fit", "whatever the rule says"
+    said = (
+        r"may not fit into [\d.]+ GiB: [\d.]+ by rule, and compilers have needed up to 1\.6 times as much; try:\n  - "
+    )
+    assert re.search(said, page(by_rule(planned, 1.2 * takes)))
+
+
+@pytest.mark.parametrize(
+    ("room", "passes", "found"),
+    [(3.3, 2, "the fewest passes that fit"), (3.1, 4, "the fewest passes that fit"), (1.5, 4, "not enough alone")],
+)
+def test_the_fewest_passes_that_fit_are_named(planned, room, passes, found):
+    """Sixteen rows on four devices fall into 1, 2 or 4 passes; one keeps 4 GiB a device, beside which all is little.
+    What is told of more passes is what a plan of them says."""
+    large = by_rule(planned, room * chips.GIB, kept=16 * chips.GIB)
+    changed = override(planned.workload.experiment, {"training.accumulate": passes})
+    work = dataclasses.replace(large.estimate.work, kept=16 * chips.GIB / passes)
+    memory = estimate(workload.make(changed, planned.workload.task, large.topology), work).memory
+    takes = sum(memory.values()) / chips.GIB
+    assert takes == pytest.approx(4 / passes, abs=0.02)
+    assert memory["summed gradients"] == memory["gradients"], "those of earlier passes lie beside those of the last"
+    assert advice(large) == [
+        f"fewer rows at once: training.accumulate={passes}, {found}: {takes:.2f} GiB by rule, up to {1.6 * takes:.2f} "
+        "compiled",
+        "fewer logits at once: training.head_chunk=512",
+        "more chips",
+    ]
+
+
+def test_advice_names_nothing_that_would_not_help(planned):
+    """What a pass keeps is less than a second set of gradients, and one row on each device cannot be halved."""
+    little = by_rule(planned, 2.0**17, kept=64)
+    assert advice(little)[-1] == "more chips: the state and its gradients alone take 0.00 GiB"
+    assert not any("accumulate" in change for change in advice(little))
+    four = override(planned.workload.experiment, {"training.batch_rows": 4})
+    single = dataclasses.replace(little, workload=dataclasses.replace(planned.workload, experiment=four))
+    assert "parts of rows on each of more chips: mesh.sequence=2" in advice(single)
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_the_plan_of_one_gpu_says_that_its_head_writes_logits(experiment):
+    """6 of 8 bytes for each of 1,024 x 512 logits; a kernel that asks its machine cannot be planned from elsewhere."""
+    large = override(experiment, {"model.dtype": "bfloat16", "training.head_chunk": 2**20})
+    said = "assumed: a head that writes logits, 3.00 GiB more than the kernel that one H100 alone takes"
+    assert said in page(plan.make(large, chips.parse("h100:1")))
+    assert "assumed" not in page(plan.make(override(large, {"model.dtype": "float32"}), chips.parse("h100:1")))
 
 
 def test_time_is_that_of_the_slowest_resource(planned):
@@ -150,8 +209,8 @@ def test_a_line_of_the_scaling_table_is_a_plan(experiment):
     assert larger.split()[:3] == ["16", "replica=2,", "fsdp=8"]
 
 
-def test_the_scaling_table_says_what_does_not_fit_and_what_fits_tightly(experiment, monkeypatch):
-    h100, rule, sizes = chips.parse("h100:8"), scaling.estimate, iter([81.0, 79.0, 75.0])
+def test_the_scaling_table_says_what_does_not_fit_and_what_may_not(experiment, monkeypatch):
+    h100, rule, sizes = chips.parse("h100:8"), scaling.estimate, iter([81.0, 51.0, 48.0])
 
     def sized(*about):
         found = rule(*about)
@@ -159,8 +218,10 @@ def test_the_scaling_table_says_what_does_not_fit_and_what_fits_tightly(experime
 
     monkeypatch.setattr(scaling, "estimate", sized)
     *_, large, tight, roomy, note = scaling.table(experiment, h100, counts=(8, 16, 32)).splitlines()
-    assert large.endswith("  does not fit") and tight.endswith("  fits tightly") and "fit" not in roomy
-    assert note == "fits tightly: 95% of the memory or more by rule; compile it, without --scaling, to be sure"
+    assert large.endswith("  does not fit") and tight.endswith("  may not fit") and "fit" not in roomy
+    assert note.startswith(
+        "may not fit: by rule it does, and compilers have needed up to 1.6 times as much; compile it"
+    )
 
 
 def test_a_chip_of_unknown_speed_has_no_scaling_table(experiment):

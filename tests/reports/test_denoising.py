@@ -32,6 +32,43 @@ def trace():
     return Trace(**frames, count=jnp.array(4), mask_id=MASK)
 
 
+def data_of(page: str) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+
+
+def test_the_page_opens_on_the_whole_text():
+    page = denoising.render(trace(), PIECES, given=[GIVEN], facts={})
+    slider = re.search(r'<input id="step" [^>]*max="(\d+)" value="(\d+)"', page)
+    assert slider[1] == slider[2] == "3"
+
+
+def test_tokens_that_count_as_written_are_those_that_are_masked_no_more():
+    """One is written, masked again, and at last both are there; the prompt never counts."""
+    page = denoising.render(trace(), PIECES, given=[GIVEN], facts={})
+    (counts,) = data_of(page)["counts"]
+    assert counts["written"] == [0, 1, 1, 2], "at the second step one is written and the other masked again"
+    assert counts["stay"] == [0, 0, 1, 2]
+
+
+def test_passes_over_what_is_not_shown_are_no_steps():
+    """A sampler fills its block beyond the end of the text: here the second pass writes the third token."""
+    late_NBT = np.array([[0, MASK, MASK], [0, 5, MASK], [0, 5, 1]])[:, None]
+    assert denoising.frames(late_NBT, [3]).tolist() == [0, 1, 2]
+    assert denoising.frames(late_NBT, [2]).tolist() == [0, 1]
+    both_NBT = np.concatenate([late_NBT, late_NBT], axis=1)
+    assert denoising.frames(both_NBT, [2, 3]).tolist() == [0, 1, 2], "a step of one text is one of all"
+
+
+def test_what_a_later_pass_writes_beyond_the_end_leaves_no_trace():
+    """One new token is shown; the one behind it is still masked when the last step that is shown is done."""
+    tokens_NBT = np.array([[0, MASK, MASK], [0, 1, MASK], [0, 1, 1]])[:, None]
+    frames = {"tokens_NBT": jnp.asarray(tokens_NBT), "confidence_NBT": jnp.ones(tokens_NBT.shape)}
+    last = Given(prompt=1, count=2, size=len(" the"), end="Ended before a stop string.")
+    page = denoising.render(Trace(**frames, count=jnp.array(3), mask_id=MASK), PIECES, given=[last], facts={})
+    assert data_of(page)["texts"] == [[{"given": False, "history": [[0, None, 1.0], [1, " the", 1.0]]}]]
+    assert "2, of which 1 changed what is shown" in page
+
+
 def test_every_token_tells_what_became_of_it():
     """Special tokens that were given are left out; frames after `count` are not there."""
     assert events() == [
@@ -75,7 +112,7 @@ def test_the_page_stands_alone_and_runs_nothing_of_the_text(tmp_path):
     assert links.found == []
     assert links.tags.count("script") == 2
     assert "alert('x')</script>" not in page
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    data = data_of(page)
     assert data["steps"] == 3
     assert data["texts"][0][1]["history"][-1] == [3, EVIL, 0.125]
     assert data["ends"] == [EVIL]

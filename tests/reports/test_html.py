@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hybridlm.reports import html
+from hybridlm.reports import html, plots
 from hybridlm.reports.sample import Sample
 
 EVIL = "</style><script>alert('x')</script>"
-METRICS = pd.DataFrame({"step": [1, 2], "loss/ar": [3.0, 2.0], "nll/ar/bracket/open": [2.0, 1.0]})
+METRICS = pd.DataFrame({"step": [1, 2], "loss/ar": [3.0, 2.0], f"nll/ar/bracket/{EVIL}": [2.0, 1.0]})
+METRICS["nll/ar/bracket/none"] = [3.0, 2.5]
 METRICS["filtered/ar/new_content"] = [3.5, 2.5]
 
 
@@ -26,7 +27,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "link", "br"):
+        if tag not in ("meta", "img", "link", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -75,7 +76,37 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere(text):
 def test_every_figure_is_there_and_described(text):
     described = [attrs["alt"] for tag, attrs in Page(text).tags if tag == "img"]
     assert len(described) == 5 and all(described)  # one family, three of training, one mask
-    assert "Filtered losses" in described
+    assert "Loss of the tokens that filters let through, by step" in described
+    assert "Training loss of ar for every label, by step" in described
+
+
+def test_a_reading_has_one_colour_on_the_page(scores, text):
+    """In the tables that of the figures: `look` has but one for each name."""
+    shown = set(re.findall(r'background: (#\w{6})"></i>([\w ]+)<', text))
+    assert shown == {(look["color"], name) for name, look in plots.looks(scores).items()}
+
+
+def test_of_a_sample_one_reading_is_shown_at_a_time(text):
+    """All carry the same text, so a reader sees what changes."""
+    page = Page(text)
+    radios = [attrs for tag, attrs in page.tags if tag == "input"]
+    assert [("checked" in radio) for radio in radios] == [True, False]
+    assert len({radio["name"] for radio in radios}) == 1
+    assert [attrs["for"] for tag, attrs in page.tags if tag == "label"] == [radio["id"] for radio in radios]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"ar": 0.25, "ar_after": -0.00123456}, "ar 0.25, ar after -0.001235"),
+        (["0: cpu", "1: cpu"], "0: cpu, 1: cpu"),
+        (1_234_567, "1,234,567"),
+        (True, "True"),
+    ],
+)
+def test_facts_are_said_as_a_person_writes_them(scores, value, said):
+    page = html.render(dataclasses.replace(scores, run={"fact": value, "nothing": ""}), None, masks={}, samples=())
+    assert f"<dt>fact</dt><dd>{said}</dd>" in page and "<dt>nothing" not in page
 
 
 def test_tokens_of_the_sample_are_coloured_by_cost(text):
@@ -97,6 +128,7 @@ def test_the_cell_that_loses_to_the_baseline_is_marked(text):
 def test_only_the_kinds_that_occur_are_explained(scores):
     page = html.render(scores, None, masks={}, samples=())
     assert "shares move cost between tokens" in page and "Sums are not a likelihood" not in page
+    assert 'id="curves"' not in html.render(scores, METRICS[["step"]], masks={}, samples=())
     assert 'id="curves"' not in page and 'id="sample"' not in page and 'id="masks"' not in page
     assert "1,234,567" in page
 

@@ -13,6 +13,17 @@ def figure(scores):
     return plots.categories(scores, "bracket")
 
 
+def every_marker_is_inside(figure) -> bool:
+    """With a hundredth of the axis to spare, on every side."""
+    places = [
+        np.atleast_2d(axis.transAxes.inverted().transform(axis.transData.transform(line.get_xydata())))
+        for axis in figure.axes
+        for line in axis.lines
+        if len(line.get_xydata())
+    ]
+    return bool(((np.concatenate(places) > 0.01) & (np.concatenate(places) < 0.99)).all())
+
+
 def series(axis) -> set[str]:
     return set(axis.get_legend_handles_labels()[1])
 
@@ -54,13 +65,37 @@ def test_an_interval_far_wider_than_all_else_is_cut_with_an_arrow(scores, figure
     assert np.allclose(share.get_xlim(), figure.axes[0].get_xlim())
     arrows = {line.get_marker(): (list(line.get_xdata()), list(line.get_ydata())) for line in share.lines[-2:]}
     left, right = share.get_xlim()
-    assert arrows == {"<": ([left], [1.0]), ">": ([right], [1.0])}
+    inset = 0.02 * (right - left)
+    assert arrows == {"<": ([left + inset], [1.0]), ">": ([right - inset], [1.0])}
+    assert every_marker_is_inside(cut)
     assert not any(len(line.get_xdata()) for line in suffix.lines[-2:]), "as wide as means are apart"
 
 
+def test_no_marker_is_cut_by_the_frame(figure):
+    assert every_marker_is_inside(figure)
+
+
 def test_readings_differ_in_colour_and_in_marker(scores):
-    looks = [plots.look(scores, column) for column in scores.columns]
+    looks = plots.looks(scores).values()
     assert len({look["color"] for look in looks}) == len({look["marker"] for look in looks}) == len(scores.columns)
+
+
+def test_no_two_names_look_alike_however_many_there_are():
+    looks = [plots.look(place) for place in range(49)]
+    assert len({(look["color"], look["marker"]) for look in looks}) == 49
+
+
+def test_a_name_keeps_its_look_whatever_else_the_page_shows(scores):
+    """Objectives that no reading has stand behind the readings; one that is a reading has its colour."""
+    alone, among = plots.looks(scores), plots.looks(scores, ["masked", "unigram", "prefix"])
+    assert {name: among[name] for name in alone} == alone
+    assert among["prefix"]["color"] not in [look["color"] for look in alone.values()]
+
+
+def test_a_figure_has_the_colours_of_the_page(scores, figure):
+    looks = plots.looks(scores)
+    drawn = {(bar.get_label(), bar.lines[0].get_color()) for axis in figure.axes for bar in axis.containers}
+    assert drawn == {(name, look["color"]) for name, look in looks.items()}
 
 
 @pytest.mark.parametrize(("ending", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])

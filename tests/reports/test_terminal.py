@@ -63,8 +63,19 @@ def test_the_check_of_sums_is_printed_where_there_is_one(scores):
 def test_a_narrow_terminal_gets_more_tables_and_loses_nothing(scores, width):
     text = printed(scores, width)
     assert all(f"{row.mean:.3f}" in text for row in scores.rows)
-    assert text.count("nats per token") == {60: 5, 80: 3, 100: 3}[width]
+    assert text.count("nats per token") == {60: 5, 80: 4, 100: 3}[width]
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_every_part_of_a_wide_table_opens_with_its_baseline(scores):
+    heads = [line.split() for line in printed(scores, 100).splitlines() if "unigram" in line or "gated" in line]
+    assert heads[:2] == [["unigram", "masked", "ar"], ["unigram", "gated"]]
+
+
+def test_bold_is_told_and_is_no_test(scores):
+    assert "Bold: the lowest of its kind on the same targets; never a tie, nor on fewer than 30 groups." in printed(
+        scores
+    )
 
 
 def test_an_interval_that_does_not_exist_is_not_invented(scores):

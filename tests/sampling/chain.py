@@ -35,7 +35,8 @@ def blank(rows, length=LENGTH):
 @functools.partial(jax.jit, static_argnames=("sampler", "predict", "record"))
 def sample(sampler, canvas, seed=0, predict=perfect, record=False):
     """The canvas at the end, and the trace."""
-    return denoise(sampler, predict, canvas, FACTS, keys(seed, len(canvas.tokens_BT)), record=record)
+    rows, length = canvas.tokens_BT.shape
+    return denoise(sampler, predict, canvas, one_document(length), keys(seed, rows), record=record)
 
 
 def keys(seed, rows):

@@ -72,6 +72,17 @@ def test_a_config_says_which_sampler_it_is():
     assert by_time.remask == Remask(kind="rescale", eta=0.1)
 
 
+def test_blocks_of_which_nothing_was_shown_are_written_at_once():
+    learned = block_diffusion(4, corruption="all")
+    assert denoiser(SamplingConfig(), learned, 4) == Ordered(steps=1)
+    with pytest.raises(ConfigError) as refused:
+        denoiser(SamplingConfig(steps=2), learned, 4)
+    assert str(refused.value) == (
+        "steps=2 shows the network blocks of which some is written, and corruption='all' trained it on wholly masked "
+        "ones alone; leave steps out, which writes each block at once."
+    )
+
+
 @pytest.mark.parametrize("sampler", OBJECTIVES)
 def test_a_model_that_never_saw_noise_is_refused(sampler):
     with pytest.raises(ConfigError, match="needs a model trained to denoise .* Samplers for it: autoregressive"):

@@ -8,6 +8,7 @@ import pytest
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sampling import GREEDY
 from hybridlm.diffusion import denoising, schedules
+from hybridlm.diffusion.schedules import Schedule
 from hybridlm.sampling import canvas as canvases
 from hybridlm.sampling.masked import Ancestral, Ordered
 from tests.sampling.chain import (
@@ -29,6 +30,7 @@ ROWS = 6000
 LINEAR, COSINE = schedules.from_name("linear"), schedules.from_name("cosine")
 SAMPLERS = {
     "ancestral": Ancestral(steps=6, schedule=COSINE),
+    "ancestral with noise left at 0": Ancestral(steps=6, schedule=Schedule(lambda t: (1 + t) / 2)),
     "confidence": Ordered(steps=2, order="confidence"),
     "threshold": Ordered(steps=LENGTH, order="confidence", threshold=0.7),
     "bound": Ordered(steps=LENGTH, order="entropy", bound=0.8),
@@ -48,6 +50,17 @@ def test_few_steps_are_wrong_with_a_perfect_prediction_and_many_are_right(coarse
     floor = noise_floor(ROWS)
     assert far > 5 * floor
     assert near < 2 * floor if isinstance(fine, Ordered) else near < 3 * floor
+
+
+@pytest.mark.parametrize("order", ["margin", "entropy", "confidence"])
+def test_one_at_a_time_every_order_that_reads_no_draw_is_right(order):
+    """Confidence is that of the token drawn: likely draws stay, the others are drawn anew, and texts are too likely."""
+    tokens_BT = sample(Ordered(steps=LENGTH, order=order), blank(ROWS))[0].tokens_BT
+    if order == "confidence":
+        assert distance(tokens_BT) > 5 * noise_floor(ROWS)
+        assert np.log(P_X)[np.asarray(tokens_BT) @ V ** np.arange(LENGTH)[::-1]].mean() > P_X @ np.log(P_X)
+    else:
+        assert distance(tokens_BT) < 2 * noise_floor(ROWS)
 
 
 def test_a_step_by_time_is_a_draw_from_the_posterior():
@@ -122,7 +135,12 @@ def test_sure_tokens_are_written_at_once():
         assert (np.asarray(canvas.tokens_BT) == np.asarray(canvas.tokens_BT)[:, :1]).all()
 
 
-def test_the_network_is_told_the_share_of_noise():
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [([MASK] * 4, [(1 / 4, 1), (2 / 4, 2), (3 / 4, 3), (4 / 4, 4)]), ([0, 1, MASK, MASK], [(1 / 3, 1), (2 / 3, 2)])],
+    ids=["nothing given", "BOS, which is never masked, and a token given"],
+)
+def test_the_network_is_told_the_share_of_noise(tokens, expected):
     told = []
 
     def listens(tokens_BT, facts, noise_BT):
@@ -131,9 +149,12 @@ def test_the_network_is_told_the_share_of_noise():
         )
         return perfect(tokens_BT, facts, noise_BT)
 
-    jax.block_until_ready(sample(Ordered(steps=LENGTH), blank(1), predict=listens)[0].tokens_BT)
+    canvas = canvases.start(jnp.array([tokens]), MASK)
+    jax.block_until_ready(sample(Ordered(steps=LENGTH), canvas, predict=listens)[0].tokens_BT)
     jax.effects_barrier()
-    assert sorted((float(noise), int(masked)) for noise, masked in told) == [(0.25, 1), (0.5, 2), (0.75, 3), (1.0, 4)]
+    assert sorted((float(noise), int(masked)) for noise, masked in told) == [
+        (pytest.approx(noise), masked) for noise, masked in expected
+    ]
 
 
 @pytest.mark.parametrize(

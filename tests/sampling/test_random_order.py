@@ -1,5 +1,6 @@
 """Texts in random order: what a pass sees through the cache is what training showed, and the order has its law."""
 
+import collections
 import dataclasses
 
 import jax.numpy as jnp
@@ -12,9 +13,10 @@ from hybridlm.config.sampling import GREEDY, SamplingConfig
 from hybridlm.facts.tokens import concatenate, from_columns
 from hybridlm.sampling import samplers, streaming
 from hybridlm.sampling.predictions import of_network
-from hybridlm.sampling.random_order import Plan, planned
+from hybridlm.sampling.random_order import Plan, orders, planned
 from hybridlm.sampling.samplers import Trained
 from hybridlm.sampling.written import NO_EOS
+from tests.objectives.test_arrangements import orders as orders_of_training
 
 MASK, PROMPTS, TOKENS = 16, [[1, 5, 9, 2, 6], [1, 3, 5]], 8
 SEES = masks.block_diffusion() & masks.same_segment() & masks.valid()
@@ -31,21 +33,30 @@ def write(network, alpha_0, steps=None, *, prompts=PROMPTS, eos=NO_EOS):
 @pytest.mark.parametrize(
     ("alpha_0", "steps", "plan"),
     [
-        (0.5, None, Plan(passes=4, size=1, rest=4)),
-        (0.5, 2, Plan(passes=2, size=2, rest=4)),
-        (1.0, 1, Plan(passes=1, size=8, rest=0)),
-        (1.0, 3, Plan(passes=2, size=3, rest=2)),  # 8 are no whole passes of 3
-        (0.01, None, Plan(passes=0, size=1, rest=8)),
+        (0.5, None, (4, 1, 4)),
+        (0.5, 2, (2, 2, 4)),
+        (1.0, 1, (1, 8, 0)),
+        (1.0, 3, (2, 3, 2)),  # 8 are no whole passes of 3
+        (0.01, None, (0, 1, 8)),
     ],
 )
 def test_plans(alpha_0, steps, plan):
-    assert planned(TOKENS, alpha_0, steps) == plan
+    assert planned(TOKENS, alpha_0, steps) == Plan(alpha_0, *plan)
 
 
-def test_a_share_comes_first_in_an_order_of_each_rows_own_and_the_others_left_to_right(small):
-    prompts = [[1, 2]] * 400
-    state = write(small(layers=1), 0.5, prompts=prompts)
-    order_BN = np.asarray(state.order_BN)
+@pytest.mark.parametrize("alpha_0", [0.125, 0.5, 1.0])
+def test_one_token_a_pass_orders_have_the_law_of_training(alpha_0):
+    """So a text has the law whose likelihood the bound is of: how many come first is left to chance, too."""
+    rows = 4000
+    drawn_BN = orders(streaming.row_keys(0, rows), planned(3, alpha_0, None))
+    drawn = collections.Counter(map(tuple, np.asarray(drawn_BN).tolist()))
+    for order, p in orders_of_training(alpha_0).items():
+        assert abs(drawn[order] / rows - p) < 4 * np.sqrt(p * (1 - p) / rows)
+
+
+def test_a_share_comes_first_in_an_order_of_each_rows_own_and_the_others_left_to_right():
+    """Two a pass: half of the eight tokens first."""
+    order_BN = np.asarray(orders(streaming.row_keys(0, 400), planned(TOKENS, 0.5, 2)))
     np.testing.assert_array_equal(np.sort(order_BN, axis=1), np.tile(np.arange(TOKENS), (400, 1)))
     assert (np.diff(order_BN[:, 4:]) > 0).all(), "the rest rises"
     assert np.isclose((np.diff(order_BN[:, :4]) > 0).mean(), 0.5, atol=0.06), "the first part does not"

@@ -7,9 +7,17 @@ import pytest
 from hybridlm import masks
 from hybridlm.config import sampling
 from hybridlm.config.errors import ConfigError
-from hybridlm.config.objective import autoregressive, block_diffusion, masked_diffusion, masked_lm, prefix_lm
+from hybridlm.config.objective import (
+    autoregressive,
+    block_diffusion,
+    masked_diffusion,
+    masked_lm,
+    prefix_lm,
+    windowed_blocks,
+)
 from hybridlm.config.sampling import BY_TIME, COMBINED, SamplingConfig, check_prompts
 from hybridlm.sampling import order, samplers
+from hybridlm.sampling.blocks import Sizes
 from hybridlm.sampling.samplers import Trained
 
 
@@ -125,6 +133,26 @@ def test_a_next_token_sees_what_it_saw_in_training():
     assert mask_of(autoregressive(), mask=own) == masks.causal() & document & own
     near = dataclasses.replace(autoregressive(), window=(7, 0))
     assert mask_of(near) == masks.causal() & masks.window(7) & document
+
+
+@pytest.mark.parametrize(
+    ("sampler", "objective", "shown"),
+    [
+        ("masked_diffusion", masked_diffusion(window=(7, 2)), masks.bidirectional() & masks.window(7, 2)),
+        ("block_diffusion", block_diffusion(4, window=(7, 2)), masks.block_diffusion() & masks.window(7, 2)),
+    ],
+)
+def test_noise_sees_what_it_saw_in_training(sampler, objective, shown):
+    assert make(sampler, objective).advance.keywords["mask"] == shown & masks.same_segment() & masks.valid()
+
+
+def test_blocks_have_the_size_in_which_masked_tokens_were_denoised():
+    """Of two sizes, the objective of the one that is asked for says how; blocks of a masked LM are none of them."""
+    objectives = (windowed_blocks(2, 5), block_diffusion(8, "cosine"), block_diffusion(4, clean_causal=True))
+    for asked, sizes in ((0, Sizes(4, 1)), (4, Sizes(4, 1)), (8, Sizes(8, 8))):
+        assert make("block_diffusion", *objectives, block_size=asked).start.keywords["sizes"] == sizes
+    with pytest.raises(ConfigError, match="block_size=2 is not that of training, 4 or 8"):
+        make("block_diffusion", *objectives, block_size=2)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,12 @@ DRAFTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "choice"), [*((name, Choice()) for name in DRAFTS), ("good", Choice(top_k=2))])
+CHOICES = (Choice(top_k=2), Choice(temperature=0.7, top_p=0.75))
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"), [*((name, Choice()) for name in DRAFTS), *(("good", choice) for choice in CHOICES)]
+)
 def test_the_law_is_that_of_the_chain_whatever_is_drafted(name, choice):
     draft = fixed(DRAFTS[name], choice, count=1 if name == "partly meant" else None)
     found = texts(writer(3, draft, choice, room=3, drafts=3), markov(CHAIN_VV), [[1]] * 6000)

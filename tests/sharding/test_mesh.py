@@ -1,15 +1,21 @@
 """The mesh: what is left goes to -1, and sizes that cannot be are answered with those that can."""
 
 import math
+import re
 import types
 
 import jax
 import pytest
 from jax.sharding import AxisType
 
+from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.evaluation import EvaluationConfig, Reading
+from hybridlm.config.experiment import Experiment
 from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.model import ModelConfig
+from hybridlm.config.objective import autoregressive, block_diffusion
+from hybridlm.config.training import TrainingConfig
 from hybridlm.sharding import mesh
 
 SMALL = ModelConfig(width=132, head_width=32, heads=4, kv_heads=4, ffn=352)
@@ -82,22 +88,42 @@ VALID = "; valid (replica, data, fsdp, tensor, sequence) on 8 devices are "
         ((1, 4, 1, 1, 2), 8, 63, "mesh.sequence=2 must divide data.row_length=63, since rows are cut into equal parts"
          + VALID + "[(1, 4, 1, 2, 1), (1, 4, 2, 1, 1), (1, 8, 1, 1, 1), (2, 4, 1, 1, 1), (1, 2, 1, 4, 1), "
          "(1, 2, 4, 1, 1)]."),
-        ((2, 2, 2, 1, 1), 6, 64, "a pass of 6 rows does not divide over replica x data x fsdp = 8 devices; choose "
-         "training.batch_rows / training.accumulate as a multiple of 8, or raise mesh.tensor or mesh.sequence" + VALID
+        ((2, 2, 2, 1, 1), 6, 64, "a step has 6 rows of 1 x 64 tokens, which training.accumulate=1 x mesh.replica x "
+         "mesh.data x mesh.fsdp = 8 does not divide; change training.batch_rows=6 to one of [8, 16, 24]" + VALID
          + "[(1, 1, 2, 4, 1), (1, 2, 1, 1, 4), (1, 2, 1, 4, 1), (2, 1, 1, 1, 4), (2, 1, 1, 4, 1), (1, 1, 2, 2, 2)]."),
-        ((1, 8, 1, 1, 1), 7, 63, "a pass of 7 rows does not divide over replica x data x fsdp = 8 devices; choose "
-         "training.batch_rows / training.accumulate as a multiple of 8, or raise mesh.tensor or mesh.sequence; no mesh "
-         "of 8 devices would do."),
+        ((1, 8, 1, 1, 1), 7, 63, "a step has 7 rows of 1 x 63 tokens, which training.accumulate=1 x mesh.replica x "
+         "mesh.data x mesh.fsdp = 8 does not divide; change training.batch_rows=7 to one of [8, 16, 24]; no mesh of 8 "
+         "devices would do."),
     ],
 )  # fmt: skip
 def test_a_model_or_batch_that_does_not_divide_is_refused_with_what_would(sizes, rows, length, message):
+    training, data = TrainingConfig(batch_rows=rows), DataConfig(row_length=length)
+    readings = EvaluationConfig(readings={"ar": Reading(objective=autoregressive())})
+    run = Experiment(name="any", model=SMALL, training=training, data=data, evaluation=readings)
     with pytest.raises(ConfigError) as error:
-        mesh.check(mesh.make(of(*sizes)), SMALL, rows, length)
+        mesh.check(mesh.make(of(*sizes)), run)
     assert str(error.value) == message
 
 
+MIXED = {"ar": autoregressive(ratio=0.6), "block": block_diffusion(16, ratio=0.4)}
+
+
+@pytest.mark.parametrize(("rows", "accumulate", "devices"), [(32, 1, 2), (32, 1, 8), (28, 2, 4)])
+def test_numbers_of_rows_that_are_named_do(rows, accumulate, devices):
+    def run(batch_rows):
+        training = TrainingConfig(batch_rows=batch_rows, accumulate=accumulate)
+        return Experiment(name="any", objectives=MIXED, training=training)
+
+    divided = mesh.make(of(1, -1, 1, 1, 1), jax.devices()[:devices])
+    with pytest.raises(ConfigError) as error:
+        mesh.check(divided, run(rows))
+    (named,) = re.findall(r"change training.batch_rows=\d+ to one of \[(\d+), (\d+), (\d+)\]", str(error.value))
+    for batch_rows in map(int, named):
+        mesh.check(divided, run(batch_rows))
+
+
 def test_a_model_that_divides_passes():
-    mesh.check(mesh.make(of(1, 2, 2, 2, 1)), ModelConfig(), 32, 128)
+    mesh.check(mesh.make(of(1, 2, 2, 2, 1)), Experiment(name="any"))
 
 
 def slices(count, each):

@@ -44,6 +44,30 @@ def test_of_odd_steps_in_a_row_the_first_is_told():
     assert list(judged(Window(6.0), [bad, bad, *CALM, bad, bad])) == [0, WINDOW + 2]
 
 
+def rises(losses):
+    """The steps at which a loss has gone up and stays."""
+    window = Window(6.0)
+    return [n for n, loss in enumerate(losses, 1) if window.judge(loss, 1.0) is not None and window.risen()]
+
+
+def test_a_loss_that_stays_up_has_risen_and_one_that_comes_back_has_not():
+    """By four of its deviations of 0.05: too little for a spike, and no chance over sixteen steps."""
+    calm = [loss for loss, _ in CALM]
+    up = [loss + 0.2 for loss in calm]
+    assert rises(calm + up)[0] == WINDOW + 8, "when half of the last sixteen are up"
+    assert rises(calm + [99.0] * 7 + calm) == [], "fewer than half of sixteen say nothing, however high"
+    assert rises([loss - 0.02 * n for n, loss in enumerate(calm + calm)]) == []
+    assert rises(calm[: WINDOW // 2] + up[:15]) == [], "nor does a past of fewer than 64 steps"
+
+
+def test_a_rise_says_from_where_to_where():
+    window = Window(6.0)
+    for loss, norm in CALM + [(3.05, 1.0)] * 16:
+        window.judge(loss, norm)
+    assert window.risen() == "its median over the last 16 steps is 3.05, after 2.05 on average"
+    assert Window(0.0, window.state).risen() == "", "nobody asks"
+
+
 @pytest.mark.parametrize("stop", [1, 70, WINDOW, WINDOW + 3])
 def test_a_resumed_run_finds_the_same(stop):
     steps = [*CALM, (99.0, 1.0), (99.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (np.nan, 1.0)]

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from hybridlm import masks
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sampling import GREEDY, SamplingConfig
 from hybridlm.sampling.samplers import SAMPLERS
 from hybridlm.training import generation
+from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.opened import open_model
 
 pytestmark = pytest.mark.usefixtures("small_and_plain")
@@ -47,7 +49,7 @@ def test_a_picture_is_made_of_the_steps_alone(opened):
 
 
 def test_the_picture_is_a_page_of_every_token_and_its_confidence(trained, tmp_path, capsys):
-    page = tmp_path / "picture.html"
+    page = tmp_path / "pictures" / "picture.html"
     config = SamplingConfig(sampler="masked_diffusion", tokens=8, choice=GREEDY, steps=4)
     generation.generate(trained, PROMPTS, config, picture=str(page), overrides={})
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
@@ -84,6 +86,40 @@ def test_a_sampler_the_mixture_has_not_learned_is_refused(opened):
     for name in missing:
         with pytest.raises(ConfigError, match=f"sampler '{name}' needs a model trained"):
             write(opened, name)
+
+
+def test_what_the_model_cannot_write_is_refused_before_its_weights_are_read(trained, monkeypatch, tmp_path):
+    def read(*arguments):
+        raise AssertionError("weights are read")
+
+    monkeypatch.setattr(Checkpoints, "latest_valid", read)
+
+    def refused(prompt="a river", picture="", **values) -> str:
+        config = SamplingConfig(**{"tokens": 8, **values})
+        with pytest.raises(ConfigError) as error:
+            generation.generate(trained, [prompt], config, picture=picture, overrides={})
+        return str(error.value)
+
+    assert refused(sampler="eso_lm").startswith("sampler 'eso_lm' needs a model trained to predict tokens in random or")
+    assert refused(steps=3).startswith("steps=3 says nothing to sampler 'autoregressive'")
+    assert refused(tokens=32).endswith(" or shorten the prompt.")
+    assert refused(picture=str(tmp_path)) == (
+        f"--picture={tmp_path} is a directory, and a picture is one file; name it, such as {tmp_path}/denoising.html."
+    )
+
+
+def test_a_mask_over_labels_cannot_be_kept_while_a_text_is_written(opened):
+    mask = masks.custom(lambda q, k: (k.word_band > 0) | (q.index - k.index < 4))
+    experiment = dataclasses.replace(opened.experiment, mask=mask)
+    with pytest.raises(ConfigError) as error:
+        generation.check(PROMPTS, SamplingConfig(tokens=8), experiment, opened.tokenizer)
+    assert str(error.value) == (
+        "the mask of this model reads word_band, which whole texts were labelled with, and a text that is being "
+        "written has no labels, so a new token cannot be shown what it saw in training. `hybridlm evaluate` scores the "
+        "model; one that is to write wants a mask over positions, blocks or the prefix."
+    )
+    own = dataclasses.replace(opened.experiment, mask=masks.window(8) | masks.prefix())
+    generation.check(PROMPTS, SamplingConfig(tokens=8), own, opened.tokenizer)
 
 
 def test_a_prompt_is_printed_once_and_also_if_nothing_follows_it(capsys):

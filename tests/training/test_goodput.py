@@ -37,8 +37,10 @@ def test_time_belongs_to_the_innermost_part(clock):
         clock.now += 10
     assert seconds(goodput) == {"init": 4, "data": 2, "step": 20}
     assert goodput.scalars()["goodput/share"] == pytest.approx(20 / 26)
-    expected = "goodput 76.9%: init 4 s, compile 0 s, data 2 s, step 20 s, evaluation 0 s, checkpoint 0 s, lost 0 s"
-    assert goodput.summary() == expected
+    assert goodput.summary() == (
+        "goodput 76.9%, the time of steps that count; "
+        "init 4 s, compile 0 s, data 2 s, step 20 s, evaluation 0 s, checkpoint 0 s, lost 0 s"
+    )
 
 
 def test_what_a_killed_process_did_after_its_checkpoint_is_lost_and_so_is_the_time_until_the_next(clock):

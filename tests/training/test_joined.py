@@ -1,18 +1,23 @@
 """Two trained networks read as one by `hybridlm evaluate`: the column, the fit, and what is said beside it."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from etils import epath
 
-from hybridlm.config.combination import learned_gate
+from hybridlm.config.combination import average, learned_gate
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import EvaluationConfig, Reading
+from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.objective import autoregressive
+from hybridlm.config.storage import to_dict
 from hybridlm.config.written_combinations import of_readings, parse
-from hybridlm.training import offline, readings
+from hybridlm.training import offline, readings, run, workdir
+from tests.end_to_end import tiny
 
 pytestmark = pytest.mark.usefixtures("small_and_plain")
 
@@ -62,6 +67,37 @@ def test_two_networks_are_one_model(trained, asked, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "for the oracle switch of ar and block_chain_of_earlier, which knows the token: not a model" in printed
     assert f"refined: {refined['fraction']:.1%} of tokens" in printed
+
+
+def test_training_tells_of_its_combinations_what_evaluating_its_checkpoint_tells(trained, text, tmp_path, capsys):
+    """The run is taken up at its end, and now reads two ways and both joined."""
+    directory = epath.Path(shutil.copytree(trained, tmp_path / "run"))
+    experiment = tiny.experiment(text)
+    readings = {name: experiment.evaluation.readings[name] for name in ("ar", "prefix")}
+    changes = {"readings": readings, "combinations": {"both": average(experts=("ar", "prefix"))}, "rows": 16}
+    experiment = dataclasses.replace(experiment, evaluation=dataclasses.replace(experiment.evaluation, **changes))
+    workdir.claim(directory, experiment)
+    assert run.train(experiment, directory) == ExitCode.DONE
+    told = capsys.readouterr()
+    assert "for the oracle switch of ar and prefix, which knows the token: not a model" in told.out
+    assert "combinations 1/1  both" in told.err
+    assert 0 < json.loads((directory / "combinations.json").read_text())["both"]["nats"] < 6
+    changes = {f"evaluation.{name}": repr(to_dict(value)) for name, value in changes.items()}
+    offline.evaluate(directory, tmp_path / "again", data="", overrides=changes)
+    assert (tmp_path / "again" / "combinations.json").read_bytes() == (directory / "combinations.json").read_bytes()
+    assert "oracle switch of ar and prefix" in capsys.readouterr().out
+
+
+def test_what_only_a_trained_model_can_be_fitted_for_is_refused_before_training(text, tmp_path):
+    combinations = {"gated": learned_gate(experts=("ar", "prefix")), "both": average(experts=("ar", "prefix"))}
+    evaluation = dataclasses.replace(tiny.get_config().evaluation, combinations=combinations)
+    with pytest.raises(ConfigError) as refused:
+        run.train(dataclasses.replace(tiny.experiment(text), evaluation=evaluation), tmp_path / "run")
+    assert str(refused.value) == (
+        "evaluation.combinations.gated has numbers that are fitted once the model is trained. Leave it out of this "
+        "config; `hybridlm evaluate --combine=... --config.evaluation.split=test` fits and reports it."
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_fit_is_not_reported_on_its_own_text(trained, asked, tmp_path):

@@ -137,5 +137,5 @@ def test_utilisation_is_work_over_what_the_devices_could_do(monkeypatch):
 
 def test_the_summary_fits_a_progress_bar():
     scalars = {"loss/ar": 3.14159, "nll/ar/bracket/open": 1.0, "loss/masked": 2.0, "perf/tokens_per_s": 12345.6}
-    assert logs.summary(scalars) == "ar 3.14 masked 2.00 12,346 tok/s"
-    assert logs.summary({"loss/ar": 3.0}) == "ar 3.00"
+    assert logs.summary(scalars) == "nats per token: ar 3.14, masked 2.00; 12,346 tokens/s"
+    assert logs.summary({"loss/ar": 3.0}) == "nats per token: ar 3.00"

@@ -1,6 +1,7 @@
 """What happens when: steps, lines, checkpoints, readings and the ways out, told as a list of events."""
 
 import dataclasses
+import itertools
 import json
 import math
 import threading
@@ -194,6 +195,37 @@ def test_steps_that_are_not_finite_or_spikes_leave_a_file_and_the_checkpoint_bef
     assert (told["odd"], told["loss"], told["checkpoint"]) == ("loss is nan", "nan", 3)
     assert told["rows"] == session.stream.global_indices(4) and told["seed"] == 0
     assert story.held == [(5, 2)]
+
+
+def test_what_is_shown_of_a_step_is_its_own_however_late_it_comes(session, monkeypatch, capsys):
+    """The loss of the story is the number of the step; it arrives at every fourth question alone, and at the end."""
+    arrived, asked = logs.Log.arrived, itertools.count(1)
+    monkeypatch.setattr(
+        logs.Log, "arrived", lambda log, *, wait: arrived(log, wait=True) if wait or next(asked) % 4 == 0 else []
+    )
+    monkeypatch.setattr(logs, "summary", lambda scalars: f"loss {scalars['train/loss']:.0f}")
+    Story(session, CHANGES | {"checkpoint.every": 9}).run()
+    lines = [line.split("  ")[:2] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [[f"training {n}/7", f"loss {n}"] for n in (2, 4, 6, 7)]
+
+
+def test_the_log_warns_of_what_is_no_number_and_of_a_loss_that_stays_up(session, tmp_path, monkeypatch, caplog):
+    """The loss of the story is the number of the step; a spike, which is recorded, is not told."""
+    odd, steps = {3: "a spike", 6: "loss is nan"}, itertools.count(1)
+    monkeypatch.setattr(Window, "judge", lambda window, loss, norm: odd.get(next(steps), ""))
+    risen = iter(["", "", "its median is 5", "its median is 5", "", "", ""])
+    monkeypatch.setattr(Window, "risen", lambda window: next(risen))
+    story = Story(session, CHANGES | {"training.patience": 9}, bad_from=6)
+    story.session = dataclasses.replace(story.session, directory=epath.Path(tmp_path))
+    story.run()
+    assert sorted(path.name for path in (tmp_path / "anomalies").iterdir()) == ["3.json", "6.json"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "step 3: the loss has gone up and stays there: its median is 5. If it does not come down again, stop, and "
+        "start anew in another --workdir with a smaller optimizer.learning_rate or optimizer.clip. anomalies/ in "
+        f"{tmp_path} names steps that stood out, for `hybridlm replay`",
+        "step 6 changed nothing, since its loss is nan; training.patience=9 such steps in a row end the run. "
+        f"`hybridlm replay --workdir={tmp_path} --step=6` takes it again and shows its texts",
+    ]
 
 
 def test_every_step_is_judged_though_few_are_logged(session, monkeypatch):

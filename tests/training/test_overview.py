@@ -30,9 +30,12 @@ def test_it_names_sizes_mesh_rows_mask_and_attention(session, state, capsys):
     assert "embedding/tokens 304 x 32 9,728" in said
     assert "mesh 1 x cpu: replica 1, data 1, fsdp 1, tensor 1, sequence 1" in said
     assert re.search(
-        r"768 tokens of text in 16 rows of 64 positions \(ar \d+, prefix \d+, block \d+, masked \d+\)", said
+        r"768 tokens of text in 16 rows of 64 positions, each two rows of text or one beside its noisy copy "
+        r"\(ar \d+, prefix \d+, block \d+, masked \d+\)",
+        said,
     )
-    assert "mask unified()" in said
+    assert "mask unified() says who may attend to whom (docs/masks.md)" in said
+    assert "log nats per token of each objective every 1 steps, the mean since the line before; by kind of" in said
     assert "attention dense: not cudnn:" in said
     assert "head logits of 1,024 tokens at once (not a Hopper GPU)" in said
     assert f"work {flops:.3g} FLOP a step" in said

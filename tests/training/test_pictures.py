@@ -24,7 +24,7 @@ def test_each_objective_shows_its_own_rule(experiment, session):
 
     block = row["positions"][0] // 8
     clean, noisy = np.split(np.arange(2 * len(together)), 2)
-    sees = found["block"]
+    sees = found["block: clean and noisy copy"]
     np.testing.assert_array_equal(sees[np.ix_(clean, clean)], together & (block[:, None] >= block))
     np.testing.assert_array_equal(sees[np.ix_(noisy, clean)], together & (block[:, None] > block))
     np.testing.assert_array_equal(sees[np.ix_(noisy, noisy)], together & (block[:, None] == block))
@@ -40,5 +40,18 @@ def test_a_mask_of_ones_own_is_joined(experiment, session):
 
 
 def test_long_rows_are_cut(experiment, session):
-    long = {name: np.tile(column, 3) for name, column in session.held_out.read([0]).items()}
-    assert pictures.masks(experiment, session.task, long)["ar"].shape == (pictures.TOKENS, pictures.TOKENS)
+    row = session.held_out.read([0])
+    long = {name: np.tile(column, 3) for name, column in row.items()}
+    found = pictures.masks(experiment, session.task, long)
+    assert len(found["ar"]) == pictures.TOKENS == len(found["block: clean and noisy copy"]) / 2
+
+
+def test_the_end_of_a_prefix_lies_in_the_picture(experiment, session):
+    """It is drawn within what is shown, however long the row: some query sees a key to its right, and some do not."""
+    count = 4 * pictures.TOKENS
+    row = {"tokens": np.full((1, count), 5, np.int32), "segment_ids": np.ones((1, count), np.int32)}
+    row["positions"] = np.arange(count, dtype=np.int32)[None]
+    ahead = np.triu(np.ones((pictures.TOKENS, pictures.TOKENS), bool), 1)
+    alone = dataclasses.replace(experiment, objectives={"prefix": experiment.objectives["prefix"]})
+    seen = pictures.masks(alone, session.task, row)["prefix"][ahead]
+    assert seen.any() and not seen.all()

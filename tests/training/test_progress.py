@@ -31,14 +31,18 @@ def test_lines_say_how_far_and_how_long(capsys, clock):
     ]
 
 
-def test_a_text_stays_until_there_is_another(capsys, clock):
-    with progress("train", 3) as bar:
-        for step, text in enumerate(["", "loss 4.0", ""], 1):
-            bar.update(step, text)
+def test_what_is_known_late_is_told_of_the_step_it_is_known_of(capsys, clock):
+    """Six steps of ten seconds each are taken; the numbers of every second one arrive a step later."""
+    with progress("train", 6, every=None) as bar:
+        for step, known in ((1, 0), (2, 0), (3, 2), (4, 0), (5, 4), (6, 6)):
+            bar.update(step)
+            if known:
+                bar.update(known, f"loss {known}")
+            clock[0] += 10.0
     assert capsys.readouterr().err.splitlines() == [
-        "train 1/3",
-        "train 2/3  loss 4.0  0:00:00 left",
-        "train 3/3  loss 4.0",
+        "train 2/6  loss 2  0:01:20 left",
+        "train 4/6  loss 4  0:00:27 left",
+        "train 6/6  loss 6",
     ]
 
 
@@ -58,11 +62,11 @@ def test_a_terminal_gets_a_bar_with_time_left(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with progress("evaluate", 8) as bar:
-        bar.update(7, "bits 1.2")
         bar.update(8)
+        bar.update(7, "bits 1.2")
     drawn = [re.sub(r"\x1b\[[0-9;?]*\w", "", line).split() for line in terminal.getvalue().splitlines()]
     last = [words for words in drawn if words][-1]
-    assert last[0] == "evaluate" and last[2:] == ["8/8", "bits", "1.2", "0:00:00", "left"]
+    assert last[0] == "evaluate" and last[2:] == ["8/8", "step", "7:", "bits", "1.2", "0:00:00", "left"]
 
 
 def test_other_processes_are_silent(capsys, monkeypatch):

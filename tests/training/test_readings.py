@@ -90,6 +90,18 @@ def test_the_masks_of_a_sample_are_those_of_every_model(found):
     assert not np.allclose(first, second)
 
 
+def test_so_are_those_of_a_network_that_is_read_beside(network, sensitive, batch):
+    task, (own, other) = network
+    sampled = Reading(objective=BLOCKS, samples=2)
+    both = {"sampled": sampled, "sampled_of_b": dataclasses.replace(sampled, network="runs/b")}
+    config = dataclasses.replace(sensitive.evaluation, readings=both, combinations={})
+    score = readings.scorer(task, config, others={"runs/b": readings.Other(task, None, other)})
+    found = evaluation.evaluate(task, config, score, own, [batch])
+    first, second = (values(found, name) for name in both)
+    np.testing.assert_array_equal(first == 0, second == 0)
+    assert not np.allclose(first, second)
+
+
 def test_columns_say_what_their_values_are(sensitive):
     found = {column.part.name: column for column in columns(READINGS, True, sensitive.evaluation.combinations)}
     assert {name: (column.part.kind, column.samples, column.is_detailed) for name, column in found.items()} == {

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from etils import epath
 
+from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.objective import autoregressive
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.facts.loss_inputs import Part
@@ -88,10 +89,10 @@ def test_what_begins_is_told_before_it_is_done(facts, monkeypatch, capsys, tmp_p
     monkeypatch.setattr(reporting.export, "export", begins)
     for name in ("_write_tokens", "_write_page", "save"):
         monkeypatch.setattr(reporting, name, begins)
-    reporting.write(facts, evaluation(), epath.Path(tmp_path), metrics=None)
+    reporting.write(facts, evaluation(), epath.Path(tmp_path), config=EvaluationConfig(), metrics=None)
     assert told == [
-        "intervals 1/2  ar",
-        "intervals 2/2  masked",
+        "confidence intervals 1/2  ar",
+        "confidence intervals 2/2  masked",
         "writing 1/4  scores.csv",
         "writing 2/4  tokens.parquet",
         "writing 3/4  report.html",

@@ -94,7 +94,7 @@ def test_a_source_that_would_run_dry_is_refused(experiment, text, prepared, tmp_
             {"mesh.data": 4},
             "mesh sizes replica=1, data=4, fsdp=1, tensor=1, sequence=1 do not multiply to the 8 devices of this run",
         ),
-        ({"training.batch_rows": 20}, "does not divide over replica x data x fsdp = 8 devices"),
+        ({"training.batch_rows": 20}, "fsdp = 8 does not divide; change training.batch_rows=20 to one of"),
     ],
 )
 def test_a_mesh_that_does_not_fit_is_refused_before_any_text_is_read(changes, says, tmp_path):

@@ -72,11 +72,51 @@ def test_a_password_in_a_config_is_refused_before_anything_is_written(directory,
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_directory_without_a_run_says_what_is_missing(tmp_path):
+@pytest.fixture
+def runs(tmp_path, run):
+    """Two runs in one directory, beside a file and a directory that is none."""
+    for name in ("quickstart", "long"):
+        workdir.claim(epath.Path(tmp_path) / name, run)
+    (tmp_path / "quickstart" / "checkpoints").mkdir()
+    (tmp_path / "quickstar").mkdir()
+    (tmp_path / "notes.txt").touch()
+    return epath.Path(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("quikstart", "there is no such directory; did you mean {runs}/quickstart?"),
+        ("other", "there is no such directory; in {runs} there is long, quickstart."),
+        ("no/run", "there is no such directory; nor is there a directory {runs}/no."),
+        ("quickstar", "config.json is missing."),
+        ("quickstart/checkpoints", "config.json is missing. Did you mean {runs}/quickstart?"),
+        ("", "config.json is missing. Did you mean {runs}/long or {runs}/quickstart?"),
+        ("notes.txt", "it is a file."),
+    ],
+)
+def test_what_holds_no_run_is_told_what_is_missing_and_which_runs_are_near(runs, name, text):
+    asked = runs / name
     with pytest.raises(ConfigError) as refused:
-        workdir.read_config(epath.Path(tmp_path))
-    expected = f"{tmp_path} holds no run: config.json is missing. Name the --workdir of a `hybridlm train`."
+        workdir.read_config(asked)
+    expected = f"{asked} holds no run: {text.format(runs=runs)} Name the --workdir of a `hybridlm train`."
     assert str(refused.value) == expected
+
+
+def test_a_config_that_was_cut_off_is_named(directory):
+    (directory / "config.json").write_text('{"name": "mi')
+    with pytest.raises(ConfigError) as refused:
+        workdir.read_config(directory)
+    assert str(refused.value).startswith(f"{directory}/config.json is not the config of a run (Unterminated string")
+    assert str(refused.value).endswith("if another version of hybridlm wrote it, read it with that one.")
+
+
+def test_a_run_is_no_file(tmp_path, run):
+    file = epath.Path(tmp_path) / "file"
+    file.touch()
+    with pytest.raises(ConfigError) as refused:
+        workdir.check(file, run)
+    assert str(refused.value) == f"--workdir={file} is a file, and a run is a directory; choose another name."
 
 
 def test_beside_it_stands_what_it_runs_on(directory):

@@ -12,6 +12,7 @@ from hybridlm.reports.blocks import words
 from hybridlm.reports.comparing import plots as comparison_plots
 from hybridlm.reports.comparing.passages import BY_CATEGORY, LENGTH, PASSAGES, PER_GROUP, Passage
 from hybridlm.reports.comparing.tables import chance, nats
+from hybridlm.reports.comparing.undecided import reasons
 from hybridlm.reports.comparison import Comparison, Row
 from hybridlm.reports.sample import LEVELS, visible
 from hybridlm.reports.scores import ALL, KINDS
@@ -50,6 +51,7 @@ def _render(found: Comparison, passages: Sequence[Passage]) -> str:
     return environment.get_template("comparing/page.html").render(
         found=found,
         few=FEW,
+        reasons=reasons(found),
         kinds={kind: KINDS[kind] for kind in dict.fromkeys(entry.kind for entry in found.readings)},
         totals={model.name: found.rows_of(model.name, ALL)[0] for model in found.models},
         told={model.name: _told(found.rows_of(model.name)) for model in found.models},
@@ -124,10 +126,10 @@ def _told(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def _forests(found: Comparison, model: str) -> dict[str, Any]:
     """What the small interval pictures of a model's rows need: their common scale, and places along it."""
     rows = [row for row in found.rows_of(model) if row.gap is not None]
-    sure = [row for row in rows if row.clusters >= FEW and row.low is not None] or rows
+    sure = [row for row in rows if row.clusters >= FEW and row.band_low is not None] or rows
     margin = found.settings["margin"]
-    low = min([-margin, *(row.low if row.low is not None else row.gap for row in sure)]) * 1.05
-    high = max([margin, *(row.high if row.high is not None else row.gap for row in sure)]) * 1.05
+    low = min([-margin, *(row.band_low if row.band_low is not None else row.gap for row in sure)]) * 1.05
+    high = max([margin, *(row.band_high if row.band_high is not None else row.gap for row in sure)]) * 1.05
 
     def place(value):
         return round(float(np.clip(_WIDTH * (value - low) / (high - low), _EDGE, _WIDTH - _EDGE)), 2)
@@ -142,7 +144,7 @@ def _forests(found: Comparison, model: str) -> dict[str, Any]:
 
 
 def _forest(row: Row, place, low: float, high: float) -> dict[str, Any]:
-    ends = (row.gap, row.gap) if row.low is None else (row.low, row.high)
+    ends = (row.gap, row.gap) if row.band_low is None else (row.band_low, row.band_high)
     boxes = [
         (name, place(start), place(end) - place(start))
         for name, start, end in (

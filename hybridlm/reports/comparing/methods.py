@@ -7,7 +7,7 @@ from hybridlm.statistics.intervals import FEW
 
 def paragraph(found: Comparison) -> str:
     """The paragraph, one sentence for each decision; only what was done is told."""
-    parts = (_what, _unit, _gap, _clusters, _tests, _margin, _regression, _placebos, _calibration, _recall, _kind)
+    parts = (_what, _unit, _gap, _tests, _margin, _regression, _placebos, _calibration, _recall, _kind)
     return " ".join(sentence for part in parts for sentence in part(found))
 
 
@@ -42,22 +42,16 @@ def _gap(found: Comparison):
     )
 
 
-def _clusters(found: Comparison):
+def _tests(found: Comparison):
     s = found.settings
     yield (
-        f"Intervals of gaps are {s['level']:.0%} percentile intervals of {s['draws']:,} bootstrap draws of whole "
-        f"groups (seed {s['seed']}), with tails widened for few groups; categories in fewer than {FEW} groups are "
-        "marked."
-    )
-
-
-def _tests(found: Comparison):
-    s, tested = found.settings, sum(row.p is not None for row in found.rows_of(found.models[0].name))
-    yield (
-        f"p-values are two-sided, from {s['permutations']:,} random sign flips of the groups' gaps (all of them for "
-        f"few groups), corrected over {tested} categories of a model by Holm's method and, beside it, "
-        f"Benjamini-Hochberg. The detectable gap is what a test at {1 - s['level']:.0%} would find with power "
-        f"{s['power']:.0%}."
+        "One test made intervals, p-values and verdicts: the t of a gap, with its error clustered by group, was held "
+        f"against that of {s['permutations']:,} random flips of the signs of whole groups (all of them for few groups; "
+        f"seed {s['seed']}). It is exact if gaps of groups are symmetric; categories in fewer than {FEW} groups are "
+        f"marked. p-values and {s['level']:.0%} intervals hold for all {len(found.rows)} gaps at once, by the largest "
+        "statistic of each flip; those of a category alone, and the false discovery rate by Benjamini and Hochberg, "
+        "stand beside them in the files. The detectable gap is what would have been found with power "
+        f"{s['power']:.0%}. Intervals of shares are percentiles of {s['draws']:,} bootstrap draws of whole groups."
     )
 
 
@@ -65,8 +59,7 @@ def _margin(found: Comparison):
     s = found.settings
     yield (
         f"Gaps within ±{s['margin']:g} nats per {found.unit} were declared equivalent beforehand. Verdicts read where "
-        f"the simultaneous {s['level']:.0%} band over {len(found.rows)} gaps lies: equivalent inside the margin, "
-        "differs if it excludes zero, undecided otherwise."
+        "the interval lies: equivalent inside the margin, differs if it excludes zero, undecided otherwise."
     )
 
 

@@ -58,7 +58,7 @@ def choose(header: Mapping[Place, Header]) -> dict[Place, str]:
     require(
         bool(common) or all(asked.reading for asked in header),
         f"the files have no reading of one name and kind in common: {'; '.join(listed)}. Say which to compare, as "
-        "PATH@READING.",
+        f"PATH@READING{_example(header)}.",
     )
     return {asked: asked.reading or common[0] for asked in header}
 
@@ -67,6 +67,14 @@ def _common(headers: Sequence[Header]) -> list[str]:
     """Readings that all have in one kind, in the order of the first."""
     kinds = [{name: facts.kind for name, facts in header.readings.items()} for header in headers]
     return [name for name, kind in (kinds[0] if kinds else {}).items() if all(k.get(name) == kind for k in kinds)]
+
+
+def _example(header: Mapping[Place, Header]) -> str:
+    """The first readings of one kind, as they would be written; empty where no kind is in all files."""
+    kinds = [{facts.kind: name for name, facts in reversed(found.readings.items())} for found in header.values()]
+    shared = next((kind for kind in reversed(kinds[0]) if all(kind in found for found in kinds)), None)
+    written = (f"{asked.text.partition('@')[0]}@{found[shared]}" for asked, found in zip(header, kinds) if shared)
+    return f", such as {' '.join(written)}" if shared else ""
 
 
 def _listed(header: Header) -> str:

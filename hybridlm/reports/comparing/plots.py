@@ -55,7 +55,7 @@ def _series(axis: Axes, rows: Sequence[Row | None], number: int, of: int, name: 
             continue
         height = place + min(0.18, 0.84 / of) * (number - (of - 1) / 2)  # within the shaded box of its label
         is_few = row.clusters < FEW
-        ends = None if row.low is None else [[max(row.gap - row.low, 0)], [max(row.high - row.gap, 0)]]
+        ends = None if row.band_low is None else [[row.gap - row.band_low], [row.band_high - row.gap]]
         axis.errorbar(
             row.gap,
             height,

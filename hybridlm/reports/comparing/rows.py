@@ -9,11 +9,14 @@ from hybridlm.config.errors import ConfigError, require
 from hybridlm.reports.comparing.sums import part
 from hybridlm.reports.comparison import Row
 from hybridlm.reports.scores import ALL
-from hybridlm.statistics import paired, placebo
-from hybridlm.statistics.equivalence import Equivalence, equivalence
+from hybridlm.statistics import placebo
+from hybridlm.statistics.equivalence import Judged, equivalence
 from hybridlm.statistics.intervals import Intervals
 from hybridlm.statistics.linearised import ratio
+from hybridlm.statistics.multiplicity import benjamini_hochberg
+from hybridlm.statistics.power import detectable
 from hybridlm.statistics.regression import Regression, adjusted
+from hybridlm.statistics.shares import shares
 from hybridlm.statistics.sums import Sums, difference
 
 
@@ -67,62 +70,58 @@ def rows(
 ) -> tuple[list[Row], list[str]]:
     """All rows, and notes on what could not be made; `sums` hold the readings of placebo pairs too."""
     gaps = {name: difference(sums[baseline], sums[name]) for name in models}
-    judged = equivalence(gaps, settings.margin, seed=settings.seed, draws=settings.draws, level=settings.level)
+    judged = equivalence(
+        gaps, settings.margin, seed=settings.seed, permutations=settings.permutations, level=settings.level
+    )
     found, notes = [], []
     for name, gap in gaps.items():
-        compared = paired.compare(
-            gap,
-            seed=settings.seed,
-            draws=settings.draws,
-            permutations=settings.permutations,
-            level=settings.level,
-            power=settings.power,
-        )
-        around = envelopes(name, gap, compared.gap, sums, settings)
+        around = envelopes(name, gap, judged[name].gap, sums, settings)
         held, lost = adjustments(gap, regressions.get(name))
         notes += [*around.notes, *lost]
-        found += _rows(name, sums[baseline], sums[name], compared, judged[name], {**around.columns, **held})
+        means = {"baseline": _mean(sums[baseline]), "mean": _mean(sums[name])}
+        found += _rows(name, gap, {**means, **_columns(gap, judged[name], settings), **around.columns, **held})
     return found, list(dict.fromkeys(notes))
 
 
-def _rows(
-    model: str,
-    base: Sums,
-    other: Sums,
-    compared: paired.Comparison,
-    judged: Equivalence,
-    more: Columns,
-) -> list[Row]:
-    gap, share, band = compared.gap, compared.share, judged.band
-    columns = {
-        "count": compared.count_C.astype(np.int64),
-        "clusters": gap.clusters_C,
-        "note": gap.notes,
-        "baseline": ratio(base.total_NC.sum(0), base.count_NC.sum(0)),
-        "mean": ratio(other.total_NC.sum(0), other.count_NC.sum(0)),
-        "gap": gap.estimate_C,
-        "low": gap.low_C,
-        "high": gap.high_C,
-        "error": compared.error_C,
-        "p": compared.p_C,
-        "holm": compared.holm_C,
-        "fdr": compared.fdr_C,
-        "detectable": compared.detectable_C,
-        "share": share.estimate_C,
-        "share_low": share.low_C,
-        "share_high": share.high_C,
-        "is_share_settled": compared.is_share_settled_C,
-        "band_low": band.low_C,
-        "band_high": band.high_C,
-        "verdict": [verdict.value for verdict in judged.verdicts],
-        **more,
-    }
-    places = enumerate(compared.categories)
+def _rows(model: str, gap: Sums, columns: Columns) -> list[Row]:
+    """A row of every category that has tokens."""
     return [
         Row(model=model, family=family, label=label, **{name: plain(column[c]) for name, column in columns.items()})
-        for c, (family, label) in places
-        if compared.count_C[c]
+        for c, (family, label) in enumerate(gap.categories)
+        if columns["count"][c]
     ]
+
+
+def _columns(gap: Sums, judged: Judged, settings: Settings) -> Columns:
+    """What the gaps themselves say."""
+    carried = shares(gap, seed=settings.seed, draws=settings.draws, level=settings.level)
+    return {
+        "count": gap.count_NC.sum(0).astype(np.int64),
+        "clusters": judged.gap.clusters_C,
+        "note": judged.gap.notes,
+        "gap": judged.gap.estimate_C,
+        "low": judged.gap.low_C,
+        "high": judged.gap.high_C,
+        "error": judged.error_C,
+        "p": judged.p_C,
+        "is_p_least": judged.is_least_C,
+        "fdr": benjamini_hochberg(judged.p_C),
+        "band_low": judged.band.low_C,
+        "band_high": judged.band.high_C,
+        "p_all": judged.p_all_C,
+        "is_p_all_least": judged.is_least_all_C,
+        "verdict": [verdict.value for verdict in judged.verdicts],
+        "why": [why.value for why in judged.whys],
+        "detectable": detectable(judged.band, judged.error_C, power=settings.power),
+        "share": carried.part.estimate_C,
+        "share_low": carried.part.low_C,
+        "share_high": carried.part.high_C,
+        "is_share_settled": carried.is_settled_C,
+    }
+
+
+def _mean(sums: Sums) -> np.ndarray:
+    return ratio(sums.total_NC.sum(0), sums.count_NC.sum(0))
 
 
 def plain(value):

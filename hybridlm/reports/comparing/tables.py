@@ -1,6 +1,7 @@
 """A comparison as tables for other programs: one CSV of all rows, and LaTeX with a table per model and family."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -18,6 +19,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "≤": r"$\leq$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
@@ -47,11 +49,12 @@ def latex(found: Comparison) -> str:
 def _table(found: Comparison, model: Entry, family: str) -> str:
     heading = (
         f"Category & {found.unit.title()}s & {escaped(found.baseline.name)} & {escaped(model.name)} & Gap & "
-        r"95\,\% interval & $p_\mathrm{Holm}$ & Verdict \\"
+        r"95\,\% interval & $p$ & Verdict \\"
     ).replace("95", f"{found.settings['level'] * 100:g}")
     caption = (
         f"{escaped(model.name)} against {escaped(found.baseline.name)} by {escaped(words(family))}, in nats per "
-        f"{found.unit}; a positive gap favours {escaped(model.name)}. $\\dagger$: fewer than {FEW} clusters."
+        f"{found.unit}; a positive gap favours {escaped(model.name)}. Intervals, $p$ and verdicts hold for all "
+        f"{len(found.rows)} gaps at once. $\\dagger$: fewer than {FEW} groups."
     )
     lines = [
         r"\begin{table}",
@@ -79,8 +82,8 @@ def _lines(rows: list[Row]) -> Iterator[str]:
             nats(row.baseline),
             nats(row.mean),
             escaped(nats(row.gap, "+")) if row.gap is None else f"${nats(row.gap, '+')}$",
-            "--" if row.low is None else f"$[{nats(row.low, '+')}, {nats(row.high, '+')}]$",
-            escaped(chance(row.holm)),
+            "--" if row.band_low is None else f"$[{nats(row.band_low, '+')}, {nats(row.band_high, '+')}]$",
+            escaped(chance(row.p_all, is_least=row.is_p_all_least)),
             row.verdict,
         ]
         yield f"{' & '.join(cells)} \\\\"
@@ -91,9 +94,13 @@ def nats(value: float | None, sign: str = "") -> str:
     return "–" if value is None else f"{value:{sign}.{4 if sign else 3}f}"
 
 
-def chance(p: float | None) -> str:
-    """A p-value as a person reads it."""
-    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+def chance(p: float | None, *, is_least: bool = False) -> str:
+    """A p-value as a person reads it, rounded up, so that 0.050 is at most 0.05; ≤ if no smaller one was possible."""
+    if p is None:
+        return "–"
+    if p < 0.001:
+        return "<0.001"
+    return f"{'≤' if is_least and p < 1 else ''}{math.ceil(round(p * 1000, 6)) / 1000:.3f}"
 
 
 def escaped(text: str) -> str:

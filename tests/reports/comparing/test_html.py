@@ -89,7 +89,7 @@ def test_its_numbers_are_those_of_the_json(text, compared):
     for row in record["rows"]:
         if row["family"] == "all":
             continue
-        names = ("gap", "holm", "count", "baseline", "mean", "share", "detectable")
+        names = ("gap", "p_all", "count", "baseline", "mean", "share", "detectable")
         numbers = {float(f"{row[name]:.10g}") for name in names}
         assert any(numbers <= {float(cell) for cell in cells if cell} for cells in told), row["label"]
 
@@ -145,9 +145,9 @@ def test_the_same_comparison_gives_the_same_page(text, compared):
 def test_a_gap_beyond_the_drawn_scale_is_an_arrow_and_no_dot(text, compared):
     """A category of one group does not stretch the scale; a dot at its edge would be read as a small gap."""
     found, aligned = compared
-    far = next(i for i, row in enumerate(found.rows) if row.family != "all" and row.gap is not None)
+    far = next(i for i, row in enumerate(found.rows) if row.label == "digit")
     rows = list(found.rows)
-    rows[far] = dataclasses.replace(rows[far], gap=100.0, low=None, high=None, clusters=1)
+    rows[far] = dataclasses.replace(rows[far], gap=100.0, band_low=None, band_high=None, clusters=1)
     page = render(dataclasses.replace(found, rows=tuple(rows)), passages(aligned))
     assert page.count("<circle") == text.count("<circle") - 1
     assert page.count('class="leaves" d="M200') == text.count('class="leaves" d="M200') + 1
@@ -157,8 +157,21 @@ def test_a_gap_beyond_the_drawn_scale_is_an_arrow_and_no_dot(text, compared):
 def test_a_loss_is_told_with_the_interval_of_the_loss(compared):
     found, aligned = compared
     total = next(row for row in found.rows if row.family == "all")
-    lost = dataclasses.replace(total, gap=-0.22, low=-0.26, high=-0.18)
+    lost = dataclasses.replace(total, gap=-0.22, band_low=-0.26, band_high=-0.18)
     page = render(
         dataclasses.replace(found, rows=tuple(lost if row is total else row for row in found.rows)), passages(aligned)
     )
     assert "loses <b>0.2200</b>" in page and "(0.1800 to 0.2600)" in page
+
+
+def test_what_is_undecided_says_why_and_what_to_do(compared):
+    found, aligned = compared
+    word = next(row for row in found.rows if row.label == "word")
+    unknown = dataclasses.replace(word, verdict="undecided", why="few groups", clusters=4, band_low=None, p_all=0.125)
+    unknown = dataclasses.replace(unknown, is_p_all_least=True)
+    page = render(
+        dataclasses.replace(found, rows=tuple(unknown if row is word else row for row in found.rows)), passages(aligned)
+    )
+    assert '<span class="verdict undecided">undecided</span><small>few groups</small>' in page
+    assert "score text of more split groups" in page and ">≤0.125</td>" in page
+    assert f'<b class="undecided few">{word.gap:+.4f}</b>' in page and "b.few { font-weight: 400; }" in page

@@ -44,4 +44,14 @@ def test_the_first_reading_that_all_files_have_is_taken(tmp_path):
     with pytest.raises(ConfigError) as refused:
         choose({a: header(ar="exact"), c: header(ar="pseudo")})
     assert str(refused.value).startswith("the files have no reading of one name and kind in common: ")
-    assert "has ar (exact)" in str(refused.value) and "Say which to compare, as PATH@READING." in str(refused.value)
+    assert "has ar (exact)" in str(refused.value) and str(refused.value).endswith(
+        "Say which to compare, as PATH@READING."
+    )
+
+
+def test_a_run_and_a_published_model_are_told_how_to_be_compared(tmp_path):
+    (tmp_path / "mine.parquet").touch(), (tmp_path / "smol.parquet").touch()
+    mine, smol = place(f"{tmp_path}/mine.parquet"), place(f"{tmp_path}/smol.parquet")
+    with pytest.raises(ConfigError) as refused:
+        choose({mine: header(masked="share", ar="exact", unigram="exact"), smol: header(published="exact")})
+    assert str(refused.value).endswith(f"as PATH@READING, such as {mine.text}@ar {smol.text}@published.")
