@@ -23,9 +23,9 @@ from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import autoregressive, block_diffusion
 from hybridlm.config.storage import override
 from hybridlm.config.training import TrainingConfig
-from hybridlm.training import readings
-from hybridlm.training import task as tasks
-from hybridlm.training.task import Task
+from hybridlm.evaluation import readings
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.task import Task
 
 SHAPES = {
     "25M": (ModelConfig(width=512, layers=8, heads=8, kv_heads=8, ffn=1408, dtype="bfloat16"), 16_384),

@@ -26,10 +26,10 @@ from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import autoregressive
 from hybridlm.config.sampling import GREEDY, SamplingConfig
 from hybridlm.models import decoder
+from hybridlm.offline import networks
 from hybridlm.sampling import samplers, streaming
 from hybridlm.sampling.samplers import Trained
 from hybridlm.sampling.written import NO_EOS
-from hybridlm.training import networks
 
 SHAPES = {
     "SmolLM2-135M": (

@@ -17,15 +17,17 @@ from benchmarks.train_step import SPECIAL, WORDS
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.stream import TrainStream
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.task import task_of
 from hybridlm.planning import chips, workload
 from hybridlm.planning.estimate import estimate, work_of
 from hybridlm.planning.roofline import Roofline, roofline
 from hybridlm.sharding import mesh as meshes
+from hybridlm.sharding import placement
 from hybridlm.sharding.rules import batch_sharding
-from hybridlm.training import optimizers, placement
+from hybridlm.training import optimizers
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
-from hybridlm.training.session import task_of
+from hybridlm.training.state import placed
 from hybridlm.training.work import mean_visible, step_flops
 
 PROFILED = 3
@@ -46,7 +48,7 @@ class Run:
         optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
         make = functools.partial(workload.new_state, experiment, self.task, optimizer)
         state = jax.eval_shape(make)
-        where = placement.of_state(state, self.mesh)
+        where = placed(state, self.mesh)
         self._fresh = jax.jit(make, out_shardings=where).lower().compile()
         rows = generated(experiment) if prepared is None else read(prepared, experiment)
         self._first, self._rows = next(rows), rows

@@ -34,9 +34,9 @@ from benchmarks.elsewhere import Elsewhere, Here
 from benchmarks.generate import SHAPES
 from benchmarks.subjects import Subject
 from hybridlm.config.sampling import COMBINED, SamplingConfig
+from hybridlm.offline import written_by_two
 from hybridlm.sampling import samplers, streaming
 from hybridlm.sampling.streaming import Writer
-from hybridlm.training import written_by_two
 
 KINDS = (*samplers.SAMPLERS, COMBINED)
 GRACE = 10

@@ -26,14 +26,14 @@ from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import autoregressive
 from hybridlm.config.storage import override
 from hybridlm.config.training import TrainingConfig
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.task import Task
 from hybridlm.facts.head import logits
 from hybridlm.scoring import accumulator
 from hybridlm.scoring.layout import Layout, lay_out
 from hybridlm.scoring.sums import cluster_sums
 from hybridlm.scoring.token_scores import METRICS, metrics, token_scores
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
-from hybridlm.training.task import Task
 
 SHAPES = {
     "SmolLM2-135M": (

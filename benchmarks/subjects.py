@@ -13,12 +13,12 @@ from hybridlm.config.objective import autoregressive, block_diffusion, eso_lm, m
 from hybridlm.config.sampling import COMBINED, SamplingConfig
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.models import decoder
+from hybridlm.offline import networks
+from hybridlm.offline.opened import Opened, open_model
 from hybridlm.sampling import samplers
 from hybridlm.sampling.network import Network
 from hybridlm.sampling.samplers import Trained
 from hybridlm.sampling.written import NO_EOS
-from hybridlm.training import networks
-from hybridlm.training.opened import Opened, open_model
 
 PROMPTS = {
     "python": 'def add(a, b):\n    """Returns the sum of two numbers."""\n',

@@ -23,11 +23,11 @@ from hybridlm import masks
 from hybridlm.data import tokenizer_files
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.interop import pretrained
+from hybridlm.offline import networks
 from hybridlm.sampling.canvas import log_probability
 from hybridlm.sampling.network import Network
 from hybridlm.sampling.predictions import of_network
 from hybridlm.sampling.rows import facts_of
-from hybridlm.training import networks
 
 WIDTH = 64
 """Rows are judged in multiples of it, so that few programs judge all."""

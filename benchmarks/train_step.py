@@ -23,10 +23,10 @@ from hybridlm.config.objective import autoregressive, block_diffusion, masked_di
 from hybridlm.config.presets import preset
 from hybridlm.config.storage import override
 from hybridlm.config.training import TrainingConfig
+from hybridlm.evaluation import task as tasks
 from hybridlm.training import optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
 from hybridlm.training.work import mean_visible, peak_flops, step_flops
 
 WORDS = (

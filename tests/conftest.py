@@ -20,6 +20,8 @@ import jax
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_debug_key_reuse", True)
 
+ROOMS_OF_A_RUN = ("training", "evaluation", "offline", "inspection", "sharding", "faults")
+
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("house")
 
@@ -29,9 +31,15 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
 
 
+def pytest_collect_file(file_path, parent):
+    """The rooms that share a small run find it as fixtures; the others need not wait for what it imports."""
+    if file_path.parent.name in ROOMS_OF_A_RUN:
+        parent.config.pluginmanager.import_plugin("tests.fixtures.small_run")
+
+
 def pytest_collection_modifyitems(items):
-    """The room whose files take longest comes first, or one process would end alone with it."""
-    items.sort(key=lambda item: item.path.parent.name != "training")
+    """The rooms whose files take longest come first, or one process would end alone with one."""
+    items.sort(key=lambda item: item.path.parent.name not in ("training", "evaluation", "offline"))
 
 
 def pytest_collection_finish():

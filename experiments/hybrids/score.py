@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     from etils import epath
 
     from experiments.hybrids.systems import EXPERTS, FITTED
-    from hybridlm.training.offline import evaluate
+    from hybridlm.offline.evaluate import evaluate
 
     run, readings = epath.Path(flags.run), ()
     if (run / FITTED).exists():
@@ -61,15 +61,15 @@ def nearest(run: "epath.Path", like: "epath.Path") -> int:
 
 def kept(run: "epath.Path") -> list[int]:
     """Steps whose checkpoints are there."""
-    from hybridlm.training import workdir
-    from hybridlm.training.checkpoints import Checkpoints
+    from hybridlm.storage import workdir
+    from hybridlm.storage.checkpoints import Checkpoints
 
     return sorted(Checkpoints(run / workdir.CHECKPOINTS, read_only=True).steps())
 
 
 def validation(run: "epath.Path", step: int) -> float:
     """Nats per validation token of the autoregressive reading."""
-    from hybridlm.training.offline import evaluate
+    from hybridlm.offline.evaluate import evaluate
 
     directory = run / MATCHED / str(step)
     overrides = {"evaluation.split": "validation", "evaluation.rows": "256"}

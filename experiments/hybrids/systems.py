@@ -73,9 +73,9 @@ def fitted(model: str, rows: int) -> dict[str, dict]:
     """Every system as a config stores it, and the curve of logit adjustment."""
     from hybridlm.config.storage import to_dict
     from hybridlm.data.prepare import prepare
-    from hybridlm.training import combined, combined_fit
-    from hybridlm.training.evaluation import batches
-    from hybridlm.training.opened import open_model
+    from hybridlm.evaluation import combined, combined_fit
+    from hybridlm.evaluation.run import batches
+    from hybridlm.offline.opened import open_model
 
     opened = open_model(model, overrides={})
     experiment, task = opened.experiment, opened.task
@@ -109,8 +109,8 @@ def known(text, task) -> tuple[np.ndarray, np.ndarray]:
     import jax
 
     from hybridlm.combine.combined import combined
+    from hybridlm.evaluation.combined import frequencies
     from hybridlm.scoring.combined import combined_scores
-    from hybridlm.training.combined import frequencies
 
     even = PLAIN["average"]
     of_ids = frequencies(task, even)

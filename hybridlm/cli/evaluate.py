@@ -46,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
     flags, overrides = parser.read(argv)
 
     from hybridlm.config.written_combinations import of_readings
-    from hybridlm.training.offline import evaluate
+    from hybridlm.offline.evaluate import evaluate
 
     readings = tuple(filter(None, flags.readings.split(",")))
     if flags.combine:

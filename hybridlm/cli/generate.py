@@ -89,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
         combination=_combination(flags.combination, flags.experts),
     )
 
-    from hybridlm.training.generation import generate
+    from hybridlm.offline.generate import generate
 
     return generate(flags.model, flags.prompt, config, step=flags.step, picture=flags.picture, overrides=overrides)
 

@@ -36,6 +36,6 @@ def run(argv: Sequence[str]) -> int:
     require(bool(flags.data or not flags.comparison), "--comparison asks about a text; give it as --data=PATH.")
     require(flags.megabytes >= 0, f"--megabytes={flags.megabytes:g} must not be negative; 0 labels all text.")
 
-    from hybridlm.training.inspection import Asked, inspect
+    from hybridlm.inspection.run import Asked, inspect
 
     return inspect(Asked(**vars(flags)))

@@ -56,7 +56,7 @@ def _learned(context: Context, numbers: Combination) -> Float[Array, "*N"]:
     require(
         len(numbers.weights) == 1 + len(FEATURES),
         "combination.gate='learned' has no weights yet; fit them on held-out text "
-        "(hybridlm.training.combined_fit.fit) or give combination.weights.",
+        "(hybridlm.evaluation.combined_fit.fit) or give combination.weights.",
     )
     return learned(context, jnp.asarray(numbers.weights))
 

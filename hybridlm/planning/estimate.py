@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from hybridlm.config.rows import allocate
+from hybridlm.evaluation import task as tasks
 from hybridlm.planning.chips import Chip
 from hybridlm.planning.workload import Workload
 from hybridlm.sharding.attention import planner
 from hybridlm.sharding.mesh import BATCH, PARAMETERS, ways
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
 from hybridlm.training.work import mean_visible, step_flops
 
 SAMPLE_ROWS = 8

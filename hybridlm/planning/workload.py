@@ -11,15 +11,16 @@ from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.task import Task
 from hybridlm.planning.chips import Topology
 from hybridlm.sharding import mesh as meshes
+from hybridlm.sharding import placement
 from hybridlm.sharding.rules import batch_sharding
-from hybridlm.training import optimizers, placement
+from hybridlm.training import optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
-from hybridlm.training.state import TrainState
-from hybridlm.training.task import Task
+from hybridlm.training.state import TrainState, placed
 
 SPECIAL = {"pad": 0, "bos": 1, "eos": 2, "mask": 3}
 COLUMNS = ("tokens", "segment_ids", "positions", "word_band")
@@ -63,7 +64,7 @@ def make(experiment: Experiment, task: Task, topology: Topology, devices: Any = 
     meshes.check(mesh, experiment)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     state = jax.eval_shape(functools.partial(new_state, experiment, task, optimizer))
-    where = placement.of_state(state, mesh)
+    where = placed(state, mesh)
     spread = placement.spread_over(mesh)
     spread["plan"] = functools.partial(spread["plan"], platform=topology.chip.platform)
     step = steps.make(experiment, task, optimizer, **spread)

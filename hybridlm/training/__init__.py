@@ -1,1 +1,1 @@
-"""Training and reading models: the only room that knows that time passes."""
+"""State, step and loop: the one room that knows that time passes."""

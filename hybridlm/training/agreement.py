@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
-from hybridlm.training import environment
+from hybridlm.storage import environment
 
 _NAME = 64
 """Bytes of a host's name that are sent."""

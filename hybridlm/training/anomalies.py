@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from etils import epath
 
-from hybridlm.training import durable
+from hybridlm.storage import durable
 
 WINDOW = 128
 """Steps whose mean and deviation a step is held against; until half as many were taken nothing is a spike."""

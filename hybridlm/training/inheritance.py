@@ -16,9 +16,9 @@ from jaxtyping import PyTree
 
 from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
-from hybridlm.training import workdir
-from hybridlm.training.checkpoints import Checkpoints
-from hybridlm.training.compatibility import leaf_table
+from hybridlm.storage import workdir
+from hybridlm.storage.checkpoints import Checkpoints
+from hybridlm.storage.compatibility import leaf_table
 from hybridlm.training.state import TrainState
 
 _FREE = ("head_bias", "tied_head", "final_dense", "time_conditioning", "dtype", "loop", "remat", "init_std")

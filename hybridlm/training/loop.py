@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Callable
 
-from hybridlm.training import placement
+from hybridlm.reports.progress import progress
+from hybridlm.sharding import placement
 from hybridlm.training.profiling import Profile
-from hybridlm.training.progress import progress
 from hybridlm.training.recording import Diverged, Recorder
 from hybridlm.training.session import Session
 from hybridlm.training.signals import Preempted

@@ -11,12 +11,12 @@ from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.facts.tokens import check_range
 from hybridlm.models import size
 from hybridlm.scoring import nll
-from hybridlm.training import environment, placement
+from hybridlm.sharding import distributed, placement
+from hybridlm.storage.workdir import METRICS
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.step import draw
 from hybridlm.training.work import mean_visible, peak_flops, step_flops
-from hybridlm.training.workdir import METRICS
 
 
 def show(session: Session, state: TrainState) -> float:
@@ -24,7 +24,7 @@ def show(session: Session, state: TrainState) -> float:
     inputs = _first_inputs(session)
     check_range(inputs.facts)
     flops = step_flops(session.experiment.model, session.task.vocab_size, inputs, mean_visible(inputs))
-    if environment.is_primary():
+    if distributed.is_primary():
         console = Console(stderr=True)
         console.print(_parameters(state.params))
         for name, text in _facts(session, state, inputs, flops):

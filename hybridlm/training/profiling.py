@@ -9,7 +9,7 @@ from etils import epath
 
 from hybridlm.config.operation import OperationConfig
 from hybridlm.data.directories import is_local
-from hybridlm.training import durable
+from hybridlm.storage import durable
 
 DIRECTORY = "profile"
 

@@ -9,9 +9,11 @@ from absl import logging
 
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.objective import part_names
-from hybridlm.training import anomalies, environment, logs, optimizers
+from hybridlm.evaluation import task as tasks
+from hybridlm.sharding import distributed
+from hybridlm.storage import environment
+from hybridlm.training import anomalies, logs, optimizers
 from hybridlm.training import state as states
-from hybridlm.training import task as tasks
 from hybridlm.training.anomalies import Window
 from hybridlm.training.logs import Logged
 from hybridlm.training.session import Session
@@ -125,7 +127,7 @@ class Recorder:
         told = {"odd": odd, "loss": repr(loss), "grad_norm": repr(grad_norm), "checkpoint": before}
         told |= {"seed": session.experiment.seed, "rows": session.stream.global_indices(step - 1)}
         told |= {"mesh": dict(session.mesh.shape), "packages": environment.versions()}
-        if environment.is_primary():
+        if distributed.is_primary():
             anomalies.write(session.directory, step, told | {"fingerprints": session.metadata["fingerprints"]})
 
     def _check_patience(self, logged: Logged) -> None:

@@ -11,9 +11,11 @@ from etils import epath
 
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.training import anomalies, lines, placement, workdir
+from hybridlm.reports.progress import progress
+from hybridlm.sharding import placement
+from hybridlm.storage import lines, workdir
+from hybridlm.training import anomalies
 from hybridlm.training.logs import Log
-from hybridlm.training.progress import progress
 from hybridlm.training.session import Session, first_state, open_session
 
 

@@ -10,9 +10,12 @@ from jax.experimental import multihost_utils
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.vocabulary import save_vocabulary
-from hybridlm.training import agreement, distributed, environment, loop, overview, workdir
-from hybridlm.training.evaluation import Evaluation, batch_count, batches, evaluate, headline
-from hybridlm.training.progress import progress
+from hybridlm.evaluation.run import Evaluation, batch_count, batches, evaluate, headline
+from hybridlm.models import size
+from hybridlm.reports.progress import progress
+from hybridlm.sharding import distributed
+from hybridlm.storage import environment, workdir
+from hybridlm.training import agreement, loop, overview
 from hybridlm.training.session import Session, check, first_state, open_session
 from hybridlm.training.signals import Preempted
 from hybridlm.training.state import TrainState
@@ -69,7 +72,7 @@ def _begin(
     if account := session.memory(int(state.step)).get("goodput"):
         watch.goodput.resume(account)
     workdir.claim(directory, experiment)
-    if environment.is_primary():
+    if distributed.is_primary():
         save_vocabulary(session.vocabulary, directory / workdir.VOCABULARY)
     flops = overview.show(session, state)
     watch.alive()
@@ -78,14 +81,23 @@ def _begin(
 
 def _report(session: Session, state: TrainState, writers: Writers, watch: Watch) -> None:
     """Reads the last state and writes what was found."""
-    from hybridlm.training import reporting  # tables and plots, which a run that starts again need not wait for
+    from hybridlm.evaluation import reporting  # tables and plots, which a run that starts again need not wait for
 
     directory, last = session.directory, session.experiment.training.steps
     found = read(session, state, watch)
-    if environment.is_primary() and not workdir.is_read(directory, last):
+    if distributed.is_primary() and not workdir.is_read(directory, last):
         writers.write(last, headline(found))
     writers.gather()
-    facts = reporting.of_session(session, state)
+    facts = reporting.Facts(
+        experiment=session.experiment,
+        task=session.reader,
+        tokenizer=session.vocabulary.tokenizer,
+        split=session.experiment.evaluation.split,
+        step=int(state.step),
+        fingerprints=session.metadata["fingerprints"],
+        parameters=size.count(state.params),
+        rows=session.text,
+    )
     reporting.write(facts, found, directory, config=session.experiment.evaluation, metrics=directory / workdir.METRICS)
 
 
@@ -97,7 +109,7 @@ def is_due(experiment: Experiment, directory: epath.Path, step: int) -> bool:
     every = experiment.evaluation.every
     if step == 0 or every == 0 or step % every:
         return False
-    is_missing = environment.is_primary() and not workdir.is_read(directory, step)
+    is_missing = distributed.is_primary() and not workdir.is_read(directory, step)
     return bool(multihost_utils.broadcast_one_to_all(np.int32(is_missing)))
 
 

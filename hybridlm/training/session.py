@@ -14,7 +14,6 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from hybridlm.categories import registry
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
@@ -25,20 +24,23 @@ from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
 from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
+from hybridlm.evaluation import mask_facts
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.columns import UNIGRAM
+from hybridlm.evaluation.readings import Scorer, scorer
+from hybridlm.evaluation.run import PLACES
+from hybridlm.evaluation.task import Task, task_of
+from hybridlm.evaluation.windows import rows_to_read
 from hybridlm.objectives import single
+from hybridlm.sharding import distributed, placement
 from hybridlm.sharding import mesh as meshes
-from hybridlm.training import environment, filtered, inheritance, mask_facts, optimizers, placement, workdir
+from hybridlm.storage import workdir
+from hybridlm.storage.checkpoints import Checkpoints
+from hybridlm.storage.compatibility import check_fingerprints, check_mixing
+from hybridlm.training import filtered, inheritance, optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
-from hybridlm.training.checkpoints import Checkpoints
-from hybridlm.training.columns import UNIGRAM
-from hybridlm.training.compatibility import check_fingerprints, check_mixing
-from hybridlm.training.evaluation import PLACES
-from hybridlm.training.readings import Scorer, scorer
-from hybridlm.training.state import TrainState
-from hybridlm.training.task import Task
-from hybridlm.training.windows import rows_to_read
+from hybridlm.training.state import TrainState, placed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,7 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
     reader = task_of(experiment, prepared.vocabulary, held_out.names)
     optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
     new_state = functools.partial(_new_state, experiment, task, optimizer)
-    where = placement.of_state(jax.eval_shape(new_state), mesh)
+    where = placed(jax.eval_shape(new_state), mesh)
     take_step = steps.make(experiment, task, optimizer, **placement.spread_over(mesh))
     return Session(
         experiment=experiment,
@@ -174,18 +176,10 @@ def _stream(experiment: Experiment, prepared: Prepared, mesh: Mesh) -> TrainStre
 def _prepared(experiment: Experiment, directory: epath.Path) -> Prepared:
     """The rows of the run: the first process makes them where needed, and the others wait for it."""
     where, prepared = experiment.data.prepared or directory / workdir.DATA, None
-    if environment.is_primary():
+    if distributed.is_primary():
         prepared = prepare(experiment.data, where)
     multihost_utils.sync_global_devices("prepared")
     return prepared or prepare(experiment.data, where)
-
-
-def task_of(experiment: Experiment, vocabulary: Vocabulary, columns: Sequence[str] = ()) -> Task:
-    """The task of an experiment on prepared text with these columns."""
-    registry.load(experiment.data.label_modules)
-    tokenizer = vocabulary.tokenizer
-    special = {name: getattr(tokenizer, name) for name in ("pad", "bos", "eos", "mask")}
-    return tasks.make(experiment, tokenizer.token_bytes, vocabulary.counts_V, special, vocabulary.domains, columns)
 
 
 def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:

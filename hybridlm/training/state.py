@@ -6,9 +6,12 @@ from typing import Any, no_type_check
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import AbstractMesh, Mesh
 from jaxtyping import Array, Int
 
 from hybridlm.scoring.accumulator import Accumulator, empty
+from hybridlm.sharding.placement import replicated
+from hybridlm.sharding.rules import shardings
 
 
 @no_type_check  # the same tree also holds shapes and shardings
@@ -54,3 +57,11 @@ def to_dict(state: TrainState) -> dict[str, Any]:
 def from_dict(fields: dict[str, Any]) -> TrainState:
     """The state a checkpoint held."""
     return TrainState(**fields)
+
+
+def placed(state: TrainState, mesh: Mesh | AbstractMesh) -> TrainState:
+    """Parameters and optimizer state by the rules; counters and sums on every device."""
+    everywhere = jax.tree.map(lambda _: replicated(mesh), state)
+    return dataclasses.replace(
+        everywhere, params=shardings(state.params, mesh), opt_state=shardings(state.opt_state, mesh)
+    )

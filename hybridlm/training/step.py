@@ -8,12 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
 from hybridlm import attention
 from hybridlm.categories.tables import Tables
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.task import Batch, Task
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.objectives import mixture
 from hybridlm.objectives.text import from_batch
@@ -22,11 +24,7 @@ from hybridlm.scoring.nll import weighted_nll
 from hybridlm.scoring.own_loss import weighted_loss
 from hybridlm.scoring.sums import CategorySums, category_sums
 from hybridlm.training import filtered, token_weights
-from hybridlm.training import task as tasks
 from hybridlm.training.state import TrainState
-from hybridlm.training.task import Task
-
-Batch = dict[str, Int[Array, "B T"]]
 
 
 def make(

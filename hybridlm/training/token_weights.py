@@ -14,8 +14,8 @@ from hybridlm.categories.tables import Tables, by_family
 from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.token_weights import TokenWeight
+from hybridlm.evaluation.task import Task
 from hybridlm.training import filtered
-from hybridlm.training.task import Task
 
 
 def resolve(experiment: Experiment, task: Task) -> tuple[tuple[TokenWeight, Filter], ...]:

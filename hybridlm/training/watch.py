@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from hybridlm.config.operation import OperationConfig
+from hybridlm.sharding.distributed import is_primary
 from hybridlm.training import hangs
-from hybridlm.training.environment import is_primary
 from hybridlm.training.goodput import Goodput
 from hybridlm.training.signals import Preemption
 

@@ -22,9 +22,9 @@ from tensorboardX.record_writer import directory_check
 
 from hybridlm.config.errors import require
 from hybridlm.data.directories import is_local
-from hybridlm.training import durable, lines
-from hybridlm.training.environment import is_primary
-from hybridlm.training.workdir import METRICS
+from hybridlm.sharding.distributed import is_primary
+from hybridlm.storage import durable, lines
+from hybridlm.storage.workdir import METRICS
 
 CATEGORIES = "nll/"
 """How the names of category metrics begin: `nll/ar/bracket/open`. They are no headlines."""

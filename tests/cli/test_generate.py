@@ -11,9 +11,9 @@ from hybridlm.cli import main as command
 from hybridlm.config.sampling import Choice, SamplingConfig
 from hybridlm.data import tokenizer_json
 from hybridlm.models import decoder
-from hybridlm.training import generation
-from hybridlm.training.opened import open_model
-from hybridlm.training.published import Published
+from hybridlm.offline import generate as generation
+from hybridlm.offline.opened import open_model
+from hybridlm.offline.published import Published
 from tests.interop.networks import FIXTURES, logits
 
 CONTEXT = 48

@@ -3,7 +3,7 @@
 import pytest
 
 from hybridlm.cli import main as command
-from hybridlm.training import inspection
+from hybridlm.inspection import run as inspection
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from hybridlm.config import command_line
-from hybridlm.training import optimizers, readings
+from hybridlm.evaluation import readings
+from hybridlm.evaluation import task as tasks
+from hybridlm.evaluation.columns import UNIGRAM
+from hybridlm.training import optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
-from hybridlm.training.columns import UNIGRAM
 
 ROOT = pathlib.Path(__file__).parents[2]
 COLUMNS = ("tokens", "segment_ids", "positions", "document", "group", "language", "word_band")

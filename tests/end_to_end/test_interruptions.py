@@ -10,11 +10,11 @@ import numpy as np
 from etils import epath
 
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.training import workdir
+from hybridlm.storage import workdir
 from hybridlm.training.session import first_state, open_session
 from tests.end_to_end.command import WHOLE, Command, log_of
 from tests.end_to_end.results import lines, scores
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 CHANGES = {"training.steps": 150, "training.log_every": 5, "checkpoint.every": 10}
 

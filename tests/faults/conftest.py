@@ -1,4 +1,4 @@
-"""The text and the rows that the tests of training share, and the two kinds of place that files lie in."""
+"""The two kinds of place that files lie in."""
 
 import contextlib
 import tempfile
@@ -9,9 +9,6 @@ from etils import epath
 
 from hybridlm.data import retries
 from tests.faults import bucket
-from tests.training.conftest import prepared, text
-
-__all__ = ["prepared", "text"]
 
 
 @pytest.fixture(scope="module", params=["disk", "store"])

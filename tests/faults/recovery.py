@@ -13,7 +13,7 @@ import time
 
 from etils import epath
 
-from hybridlm.training import digests
+from hybridlm.storage import digests
 from tests.end_to_end.command import WHOLE, Command
 from tests.faults import small
 

@@ -20,13 +20,14 @@ from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import override
 from hybridlm.data import directories, retries
-from hybridlm.training import digests, durable, lines, run, watch, workdir, writers
-from hybridlm.training.checkpoints import CheckpointError, Checkpoints
+from hybridlm.storage import digests, durable, lines, workdir
+from hybridlm.storage.checkpoints import CheckpointError, Checkpoints
+from hybridlm.training import run, watch, writers
 from hybridlm.training.signals import Preempted, Preemption
 from hybridlm.training.writers import Writers
 from tests.end_to_end import results
 from tests.faults import bucket, small
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 RUN = "gs://bucket/run"
 FLIPS = 64

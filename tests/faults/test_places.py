@@ -18,10 +18,12 @@ from hybridlm.config.sources import AuditConfig, Source
 from hybridlm.data import sources
 from hybridlm.data.documents import Document, Dropped
 from hybridlm.data.prepared import open_prepared
-from hybridlm.training import durable, kept, lines, writers
+from hybridlm.evaluation import kept
+from hybridlm.storage import durable, lines
+from hybridlm.storage.checkpoints import CheckpointError, Checkpoints
+from hybridlm.storage.compatibility import check_fingerprints
+from hybridlm.training import writers
 from hybridlm.training.anomalies import Window
-from hybridlm.training.checkpoints import CheckpointError, Checkpoints
-from hybridlm.training.compatibility import check_fingerprints
 from hybridlm.training.goodput import Goodput
 from tests.faults import bucket
 

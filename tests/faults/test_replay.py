@@ -10,12 +10,13 @@ from hybridlm.cli.main import main
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.storage import override
-from hybridlm.training import durable, run, workdir
+from hybridlm.storage import durable, workdir
+from hybridlm.training import run
 from hybridlm.training.recording import Diverged
 from hybridlm.training.replay import Replayed, replay
 from hybridlm.training.session import open_session
 from tests.faults import bucket, small
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 CHANGES = {"training.steps": 96, "operation.spike_deviations": 1.5, "checkpoint.every": 16, "checkpoint.keep": 1}
 CHANGES |= {"operation.compile_cache": "gs://bucket/compiled"}

@@ -14,8 +14,8 @@ from jax.sharding import SingleDeviceSharding
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.experiment import Experiment
 from hybridlm.data import retries
-from hybridlm.training import staging, workdir
-from hybridlm.training.checkpoints import CheckpointError, Checkpoints
+from hybridlm.storage import staging, workdir
+from hybridlm.storage.checkpoints import CheckpointError, Checkpoints
 from tests.faults import bucket
 
 RUN = "s3://bucket/run"

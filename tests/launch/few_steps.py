@@ -17,8 +17,8 @@ from etils import epath
 
 from hybridlm.config.evaluation import EvaluationConfig, standard_readings
 from hybridlm.config.objective import autoregressive
-from hybridlm.training import distributed, placement
-from hybridlm.training.evaluation import batches, evaluate
+from hybridlm.evaluation.run import batches, evaluate
+from hybridlm.sharding import distributed, placement
 from hybridlm.training.session import Session, first_state, open_session
 from tests.end_to_end import tiny
 

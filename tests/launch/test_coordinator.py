@@ -12,7 +12,7 @@ import pytest
 
 JOIN = """
 import sys
-from hybridlm.training import distributed
+from hybridlm.sharding import distributed
 distributed.start()
 print("joined", flush=True)
 sys.stdin.read()

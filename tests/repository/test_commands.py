@@ -43,7 +43,7 @@ def test_command_is_understood(file, command, monkeypatch, tmp_path):
     assert arguments[0] in VERBS, f"{file} shows {command!r}, and there is no such verb"
     took = []
     monkeypatch.setattr("hybridlm.training.run.train", lambda *a, **k: took.append(a) or 0)
-    monkeypatch.setattr("hybridlm.training.offline.evaluate", lambda *a, **k: took.append(a) or 0)
+    monkeypatch.setattr("hybridlm.offline.evaluate.evaluate", lambda *a, **k: took.append(a) or 0)
     monkeypatch.setattr("hybridlm.data.prepare.prepare", lambda *a, **k: took.append(a))
     monkeypatch.setattr("hybridlm.data.prepare.prepare_part", lambda *a, **k: took.append(a))
     if arguments[0] in ("train", "evaluate", "prepare"):

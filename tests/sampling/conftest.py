@@ -9,7 +9,7 @@ import pytest
 
 from hybridlm.config.model import ModelConfig
 from hybridlm.models import decoder
-from hybridlm.training import networks
+from hybridlm.offline import networks
 
 VOCAB = 17
 

@@ -15,11 +15,12 @@ from hybridlm.config.experiment import Experiment
 from hybridlm.config.model import ModelConfig
 from hybridlm.config.objective import masked_lm
 from hybridlm.config.training import TrainingConfig
-from hybridlm.training import inheritance, workdir
+from hybridlm.storage import workdir
+from hybridlm.storage.checkpoints import Checkpoints
+from hybridlm.training import inheritance
 from hybridlm.training import session as sessions
 from hybridlm.training import state as states
-from hybridlm.training.checkpoints import Checkpoints
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 TOKENIZER = "ab12"
 PARAMS = {"embedding": {"tokens": jnp.arange(6.0)}, "norm": {"scale": jnp.full(2, 7.0)}}

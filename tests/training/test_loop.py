@@ -15,11 +15,11 @@ from etils import epath
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.storage import override
 from hybridlm.data.stream import TrainStream
+from hybridlm.storage.checkpoints import Checkpoints
 from hybridlm.training import logs, loop
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
 from hybridlm.training.anomalies import Window
-from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.goodput import Goodput
 from hybridlm.training.signals import Preempted, Preemption
 from hybridlm.training.watch import Watch

@@ -9,11 +9,12 @@ import pytest
 
 from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.objective import autoregressive
+from hybridlm.evaluation import task as tasks
 from hybridlm.models import size
+from hybridlm.sharding import distributed, placement
 from hybridlm.sharding import mesh as meshes
-from hybridlm.training import environment, overview, placement
+from hybridlm.training import overview
 from hybridlm.training import state as states
-from hybridlm.training import task as tasks
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_work_lies_between_that_of_the_weights_alone_and_that_of_seeing_everythi
 
 
 def test_only_the_first_process_speaks(session, state, capsys, monkeypatch):
-    monkeypatch.setattr(environment, "is_primary", lambda: False)
+    monkeypatch.setattr(distributed, "is_primary", lambda: False)
     assert overview.show(session, state) > 0
     assert capsys.readouterr().err == ""
 

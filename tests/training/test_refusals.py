@@ -13,10 +13,11 @@ from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import Reading
 from hybridlm.config.objective import Objective, autoregressive, masked_diffusion, uniform_diffusion
 from hybridlm.objectives import single
-from hybridlm.training import optimizers, run, session, workdir
+from hybridlm.storage import workdir
+from hybridlm.training import optimizers, run, session
 from hybridlm.training import step as steps
 from tests.end_to_end import tiny
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 
 def likelihood(reductions, inputs):

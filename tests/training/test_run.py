@@ -13,8 +13,8 @@ from etils import epath
 
 from hybridlm.cli.main import main
 from hybridlm.config.exit_codes import ExitCode
+from hybridlm.storage.checkpoints import Checkpoints
 from hybridlm.training import loop, run, watch
-from hybridlm.training.checkpoints import Checkpoints
 from hybridlm.training.goodput import Goodput
 from hybridlm.training.loop import Preempted
 from hybridlm.training.session import first_state, open_session
@@ -23,7 +23,7 @@ from hybridlm.training.watch import Watch
 from hybridlm.training.writers import Writers
 from tests.end_to_end import tiny
 from tests.end_to_end.results import lines, scores
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 pytestmark = pytest.mark.usefixtures("small_and_plain")
 

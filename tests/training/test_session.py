@@ -10,10 +10,10 @@ from etils import epath
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sources import Source
 from hybridlm.config.storage import override
-from hybridlm.training import placement
+from hybridlm.sharding import placement
 from hybridlm.training.session import check, first_state, open_session
 from tests.end_to_end import tiny
-from tests.training.conftest import devices
+from tests.fixtures.small_run import devices
 
 
 def test_a_fresh_state_depends_on_the_seed_alone(session, experiment, tmp_path):

@@ -13,13 +13,15 @@ from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.objective import autoregressive, block_diffusion
 from hybridlm.config.storage import override
 from hybridlm.data.stream import TrainStream
+from hybridlm.evaluation import task as tasks
 from hybridlm.scoring.accumulator import read
+from hybridlm.sharding import placement
 from hybridlm.sharding.mesh import AXES
 from hybridlm.sharding.mesh import make as make_mesh
-from hybridlm.training import optimizers, placement
+from hybridlm.training import optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
+from hybridlm.training.state import placed
 
 STEPS = 3
 TWO_KINDS = {"ar": autoregressive(ratio=2 / 3), "block": block_diffusion(8, ratio=1 / 3)}
@@ -52,7 +54,7 @@ class Taker:
         step = steps.make(experiment, task, optimizer, **placement.spread_over(self.mesh))
         parts, labels = len(experiment.objectives), steps.label_count(experiment, task)
         self.fresh = lambda: states.start(tasks.init(task, jax.random.key(0)), optimizer, parts, labels)
-        self.where = placement.of_state(jax.eval_shape(self.fresh), self.mesh)
+        self.where = placed(jax.eval_shape(self.fresh), self.mesh)
         self.tables = placement.everywhere(task.tables, self.mesh)
         self.traces = 0
 

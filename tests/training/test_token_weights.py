@@ -14,10 +14,10 @@ from hybridlm.config.objective import autoregressive, block_diffusion
 from hybridlm.config.storage import from_dict, override, to_dict
 from hybridlm.config.token_weights import TokenWeight
 from hybridlm.config.training import TrainingConfig
+from hybridlm.evaluation import task as tasks
 from hybridlm.training import filtered, optimizers, token_weights
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
-from hybridlm.training import task as tasks
 
 TOKENS = [b"", b" the", b"7", b" (", b")", b"42"]
 TABLES = build(TOKENS, np.arange(6), {"pad": 0, "bos": 0, "eos": 0, "mask": 0}, columns=())
