@@ -5,6 +5,7 @@ has compiled lies in `.cache/compiled` for all others and the next time, by all 
 """
 
 import gc
+import importlib
 import os
 import pathlib
 
@@ -33,8 +34,9 @@ def pytest_configure(config):
 
 def pytest_collect_file(file_path, parent):
     """The rooms that share a small run find it as fixtures; the others need not wait for what it imports."""
-    if file_path.parent.name in ROOMS_OF_A_RUN:
-        parent.config.pluginmanager.import_plugin("tests.fixtures.small_run")
+    plugins = parent.config.pluginmanager
+    if file_path.parent.name in ROOMS_OF_A_RUN and not plugins.has_plugin("small_run"):
+        plugins.register(importlib.import_module("tests.fixtures.small_run"), "small_run")
 
 
 def pytest_collection_modifyitems(items):

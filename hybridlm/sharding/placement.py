@@ -1,4 +1,4 @@
-"""Where the state and the batches of a run lie on the mesh."""
+"""Where the batches of a run lie on the mesh, and what every device has a copy of."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
