@@ -33,7 +33,7 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
     agreement.check(agreement.of_program(experiment))
     workdir.check(directory, experiment)
     if experiment.evaluation.combinations:
-        from hybridlm.training import fitted  # an optimizer, which other runs need not wait for
+        from hybridlm.evaluation import fitted  # an optimizer, which other runs need not wait for
 
         fitted.check_closed(experiment.evaluation)
     if experiment.operation.compile_cache:
