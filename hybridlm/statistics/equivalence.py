@@ -18,6 +18,9 @@ from hybridlm.statistics.linearised import clusters_with, ratio, standard_error
 from hybridlm.statistics.sign_flips import Flips, flips
 from hybridlm.statistics.sums import Sums
 
+PER_CATEGORY = 40
+"""Flips per category at least: in each some flip gets furthest, so p among all is no smaller than one in so many."""
+
 
 class Verdict(enum.StrEnum):
     """What the band says of a gap."""
@@ -79,6 +82,7 @@ def equivalence(
     total_NC, count_NC = (
         np.concatenate([getattr(gap, name) for gap in gaps.values()], axis=1) for name in ("total_NC", "count_NC")
     )
+    permutations = max(permutations, PER_CATEGORY * total_NC.shape[1])
     found = flips(total_NC, count_NC, seed=seed, permutations=permutations, level=level)
     ends = np.cumsum([len(gap.categories) for gap in gaps.values()])
     pieces = (slice(end - len(gap.categories), end) for gap, end in zip(gaps.values(), ends))

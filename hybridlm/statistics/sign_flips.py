@@ -3,18 +3,19 @@
 The t of a gap (ratio of sums over its clustered standard error) is held against the t of flipped signs: every
 assignment for few clusters, random ones otherwise, the observed among them, so that p is never zero (Phipson and Smyth
 2010). This is exact for any tails, however heavy, if gaps are symmetric; it is the wild cluster bootstrap-t under the
-null (Cameron, Gelbach and Miller 2008). Signs turn for all categories at once, so the largest statistic of an
-assignment says how far chance gets anywhere in a table (Westfall and Young 1993; Winkler et al. 2014).
+null (Cameron, Gelbach and Miller 2008). Signs turn for all categories at once, so the smallest p that an assignment has
+in any category says how far chance gets anywhere in a table (Westfall and Young 1993, min P; Winkler et al. 2014). By p
+and not by t, since flips give a category that lies in one cluster mostly a far heavier tail: its t would set the bar.
 
-Across categories t is squeezed to T² = N t² / (N − 1 + t²) < N, which is |Σ d| / √Σ d² for clusters of one size. It
-rises with t, so a category alone is judged as by t; but the wild t of two clusters sets no bar for those with many.
+t is held as T² = N t² / (N − 1 + t²) ≤ N, which is |Σ d| / √Σ d² for clusters of one size: it rises with t, and is
+finite where all clusters agree.
 """
 
 import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Float, Int, Real
 
 from hybridlm.statistics.linearised import clusters_with, ratio
 
@@ -61,18 +62,28 @@ def flips(
 ) -> Flips:
     """Tests the ratios of total gaps to counts against zero."""
     t_RC, clusters_C = squeezed(total_NC, count_NC, seed=seed, permutations=permutations), clusters_with(count_NC)
-    observed_C, top_R = t_RC[0], t_RC.max(1)
-    p_C, p_all_C = ((reached >= observed_C).mean(0) for reached in (t_RC, top_R[:, None]))
-    bar_C, bar_all = critical(t_RC, level), critical(top_R[:, None], level)
+    sorted_RC, reached_RC = np.sort(t_RC, axis=0), reached(t_RC)
     is_tested_C, has_gap_C = clusters_C > 1, t_RC.any(0)
-    return Flips(
-        p_C=np.where(is_tested_C, p_C, np.nan),
-        p_all_C=np.where(is_tested_C, p_all_C, np.nan),
-        is_least_C=has_gap_C & (observed_C >= t_RC[1:].max(0, initial=0)),
-        is_least_all_C=has_gap_C & (observed_C >= top_R[1:].max(initial=0)),
-        critical_C=np.where(is_tested_C & ~has_gap_C, 0, _as_t(bar_C, clusters_C)),
-        critical_all_C=np.where(is_tested_C & ~has_gap_C, 0, _as_t(bar_all, clusters_C)),
+    fewest_R, beyond = np.sort(reached_RC.min(1)), int(len(t_RC) * (1 - level) + 1e-9)
+    p_all_C = np.searchsorted(fewest_R, reached_RC[0], side="right") / len(t_RC)
+    critical_C, critical_all_C = (
+        np.where(is_tested_C & ~has_gap_C, 0, _as_t(_beyond(sorted_RC, too_many), clusters_C))
+        for too_many in (beyond + 1, fewest_R[beyond])
     )
+    return Flips(
+        p_C=np.where(is_tested_C, reached_RC[0] / len(t_RC), np.nan),
+        p_all_C=np.where(is_tested_C, p_all_C, np.nan),
+        is_least_C=has_gap_C & (t_RC[0] == sorted_RC[-1]),
+        is_least_all_C=has_gap_C & (reached_RC[0] == fewest_R[0]),
+        critical_C=critical_C,
+        critical_all_C=critical_all_C,
+    )
+
+
+def reached(t_RC: Float[np.ndarray, "R C"]) -> Int[np.ndarray, "R C"]:
+    """How many assignments get as far as each, itself among them: R times its p."""
+    columns = (len(t_R) - np.searchsorted(np.sort(t_R), t_R) for t_R in t_RC.T)
+    return np.stack(list(columns), axis=1)
 
 
 def squeezed(
@@ -110,11 +121,10 @@ def _turned(clusters: int, seed: int, permutations: int, rows: int) -> Iterator[
         yield random.integers(2, size=(min(rows, permutations - done), clusters), dtype=np.int8).astype(np.float64)
 
 
-def critical(t_RC: Float[np.ndarray, "R C"], level: float) -> Float[np.ndarray, "C"]:
-    """The largest T whose share of assignments that reach it exceeds 1 − level; NaN if there is none beyond it."""
-    beyond = int(len(t_RC) * (1 - level) + 1e-9)
-    bar_C = np.partition(t_RC, -1 - beyond, axis=0)[-1 - beyond]
-    return np.where(bar_C < t_RC.max(0), bar_C, np.nan)
+def _beyond(sorted_RC, too_many):
+    """The largest T that so many assignments reach; NaN if there is none beyond it."""
+    bar_C = sorted_RC[-too_many]
+    return np.where(bar_C < sorted_RC[-1], bar_C, np.nan)
 
 
 def _as_t(bar_C, clusters_C):

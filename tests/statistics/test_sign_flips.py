@@ -79,7 +79,8 @@ def test_drawn_signs_agree_with_all_of_them(monkeypatch):
 def test_drawn_p_is_never_zero_and_the_least_is_known_as_such(monkeypatch):
     total_NC = np.hstack([np.ones((40, 1)), np.random.default_rng(1).normal(size=(40, 1))])
     found = flips(total_NC, _equal(total_NC), seed=0, permutations=99)
-    assert found.p_C[0] == found.p_all_C[0] == 1 / 100
+    assert found.p_C[0] == 1 / 100
+    assert found.p_all_C[0] == 2 / 100, "in the other category, too, some flip gets furthest"
     assert found.is_least_C.tolist() == found.is_least_all_C.tolist() == [True, False]
     monkeypatch.setattr(sign_flips, "_CHUNK", 400)
     in_pieces = flips(total_NC, _equal(total_NC), seed=0, permutations=99)
@@ -130,3 +131,15 @@ def test_copies_of_a_category_and_categories_of_few_groups_make_nothing_harder()
     few = [np.where(np.arange(40)[:, None] < 3, array, 0) for array in many]
     found = flips(*(np.hstack(both) for both in zip(many, few)), seed=0)
     assert found.p_all_C[:50] == pytest.approx(alone.item()) and np.isnan(found.critical_all_C[50:]).all()
+
+
+def test_categories_that_lie_in_one_group_make_nothing_harder():
+    """One of fifty groups holds nearly all of ten categories: flips give them a wild t, which is theirs alone."""
+    total_NC, count_NC = _uneven(50, categories=11, seed=1, shift=0.6)
+    even = flips(total_NC, count_NC, seed=0)
+    for array in (total_NC, count_NC):
+        array[0, 1:] *= 1000
+    found = flips(total_NC, count_NC, seed=0)
+    assert np.median(found.critical_C[1:]) > 5 * even.critical_C[1:].max()
+    assert found.critical_all_C[0] == pytest.approx(even.critical_all_C[0], rel=0.03)
+    assert found.p_all_C[0] == pytest.approx(even.p_all_C[0], rel=0.1)

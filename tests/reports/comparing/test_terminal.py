@@ -28,7 +28,7 @@ def test_a_line_has_the_numbers_of_its_row(compared):
     row = next(row for row in found.rows if row.label == "word")
     assert line[1:5] == [f"{row.count:,}", f"{row.baseline:.3f}", f"{row.mean:.3f}", f"{row.gap:+.4f}"]
     assert line[5:8] == [f"{row.band_low:+.4f}", "to", f"{row.band_high:+.4f}"]
-    assert line[8:] == ["≤0.002", "differs", "outside", row.placebo_place]
+    assert line[8:] == ["≤0.006", "differs", "outside", row.placebo_place]
 
 
 def test_few_groups_and_notes_are_told(compared):
