@@ -51,9 +51,9 @@ class TokenBound:
 
     size: int
 
-    def f(self, log_p: Float[Array, "..."], noise: Float[Array, "..."]) -> Float[Array, "..."]:
+    def f(self, p: Float[Array, "..."], noise: Float[Array, "..."]) -> Float[Array, "..."]:
         """log q(j|p) − log q(j|another id): what the loss sums over the vocabulary."""
-        return jnp.log1p(self._odds(noise) * jnp.exp(log_p))
+        return jnp.log1p(self._odds(noise) * p)
 
     def __call__(self, reductions: Any, inputs: LossInputs) -> Float[Array, "B T"]:
         """Nats per unit of weight, from `scoring.reductions.Reductions`."""
@@ -62,7 +62,7 @@ class TokenBound:
         log_p_target = reductions.target_logit - reductions.log_sum_exp
         log_p_noisy = reductions.input_logit - reductions.log_sum_exp
         at_target = odds * -jnp.expm1(log_p_target) / (1 + odds * jnp.exp(log_p_target))
-        elsewhere = self.f(log_p_noisy, noise)
+        elsewhere = self.f(jnp.exp(log_p_noisy), noise)
         r_less_1 = jnp.where(is_same, at_target, jnp.expm1(-elsewhere))
         log_r = jnp.where(is_same, jnp.log1p(at_target), -elsewhere)
         divergence = alpha * jnp.log1p(at_target) - noise * (reductions.sum_f - jnp.log1p(odds)) / self.size

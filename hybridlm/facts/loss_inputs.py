@@ -44,7 +44,7 @@ class LossInputs:
       mask: who may attend to whom (a `masks.Mask`; static).
       parts: the objectives present (static).
       loss: in place of the NLL, a loss(reductions, inputs) per token of `scoring.reductions.Reductions`; hashable
-        (static). If it has a function f(log_p, noise), its sum over the vocabulary is `reductions.sum_f`.
+        (static). If it has a function f(p, noise), its sum over the vocabulary is `reductions.sum_f`.
       dense: True if nearly every position has a target, so that gathering targets first would not pay (static).
       first_target: positions before this one have no target in any row (static).
     """

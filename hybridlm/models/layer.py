@@ -64,8 +64,9 @@ def _branch(
     its output, or after the sum ("post"). What is added may be of the last tokens alone."""
     place = config.norm_placement
     beside_BTD = None
-    if stream_BTD is source_BTD and norm_gradient.suits(config, norm_params, source_BTD):
-        stream_BTD, beside_BTD = norm_gradient.beside(source_BTD, norm_params["scale"], config.norm_eps)
+    if stream_BTD is source_BTD and norm_gradient.suits(config, norm_params, source_BTD, shared.constrain):
+        given = source_BTD, norm_params["scale"], config.norm_eps, shared.constrain
+        stream_BTD, beside_BTD = norm_gradient.beside(*given)
 
     def normed(x_BTD):
         return norm(config, norm_params, x_BTD, shared.time_BTE)

@@ -6,7 +6,7 @@ the mean and once more for the rest; here a row stays in the registers of one wa
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -15,56 +15,71 @@ from jax import lax
 from jaxtyping import Array, BFloat16, Float
 
 from hybridlm.config.model import ModelConfig
+from hybridlm.facts import devices
 
 THREADS = 128
 ROWS, WIDEST = 4, 2304
 """Rows that a thread block reads at once, and their width at most: more would not fit registers."""
 
 
-def suits(config: ModelConfig, norm_params: Mapping[str, Array], h_BTD: Float[Array, "B T D"]) -> bool:
+def suits(
+    config: ModelConfig,
+    norm_params: Mapping[str, Array],
+    h_BTD: Float[Array, "B T D"],
+    constrain: Callable[..., Array],
+) -> bool:
     """Can the kernel take the gradient of this norm, before a branch that reads this stream?"""
+    (B, T, D), shards = h_BTD.shape, devices.count(constrain)
     return (
         config.norm_placement == "pre"
         and config.norm == "rms"
         and norm_params.keys() == {"scale"}
-        and jax.sharding.get_abstract_mesh().empty
-        and jax.device_count() == 1
-        and getattr(jax.devices()[0], "compute_capability", None) == "9.0"
+        and not devices.obstacle(constrain)
         and (h_BTD.dtype, norm_params["scale"].dtype) == (jnp.bfloat16, jnp.float32)
-        and not (h_BTD.shape[2] % (2 * THREADS) or h_BTD.shape[0] * h_BTD.shape[1] % ROWS)
-        and h_BTD.shape[2] <= WIDEST
+        and not (B % shards or B // shards * T % ROWS or D % (2 * THREADS))
+        and D <= WIDEST
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def beside(
-    h_BTD: BFloat16[Array, "B T D"], scale_D: Float[Array, "D"], eps: float, interpret: Any = None
+    h_BTD: BFloat16[Array, "B T D"],
+    scale_D: Float[Array, "D"],
+    eps: float,
+    constrain: Callable[..., Array],
+    interpret: Any = None,
 ) -> tuple[BFloat16[Array, "B T D"], BFloat16[Array, "B T D"]]:
     """(the stream, the stream normed)."""
-    return _forward(h_BTD, scale_D, eps, interpret)[0]
+    return _forward(h_BTD, scale_D, eps, constrain, interpret)[0]
 
 
-def _forward(h_BTD, scale_D, eps, interpret):
+def _forward(h_BTD, scale_D, eps, constrain, interpret):
     x_BTD = h_BTD.astype(jnp.float32)
     r_BT = lax.rsqrt(jnp.mean(jnp.square(x_BTD), -1) + eps)
     normed_BTD = (x_BTD * r_BT[..., None] * scale_D).astype(h_BTD.dtype)
     return (h_BTD, normed_BTD), (h_BTD, scale_D, r_BT)
 
 
-def _backward(eps, interpret, kept, gradients):
+def _backward(eps, constrain, interpret, kept, gradients):
     h_BTD, scale_D, r_BT = kept
-    rows = (x.reshape(-1, h_BTD.shape[2]) for x in (h_BTD, *gradients))
-    dh_ND, dscale_D = _through(*rows, r_BT.reshape(-1), scale_D, interpret)
-    return dh_ND.reshape(h_BTD.shape), dscale_D
+    dh_BTD, dscale_ZD = _through(scale_D, h_BTD, *gradients, r_BT, constrain, interpret)
+    return dh_BTD, dscale_ZD.sum(0)
 
 
 beside.defvjp(_forward, _backward)
 
 
-@functools.partial(jax.jit, static_argnames="interpret")  # traced and compiled once for all layers
-def _through(h_ND, stream_ND, normed_ND, r_N, scale_D, interpret):
+@functools.partial(jax.jit, static_argnums=(5, 6))  # traced and compiled once for all layers
+def _through(scale_D, h_BTD, stream_BTD, normed_BTD, r_BT, constrain, interpret):
+    each = devices.on_each(constrain, functools.partial(_on_one, interpret))
+    return each(scale_D, h_BTD, stream_BTD, normed_BTD, r_BT)
+
+
+def _on_one(interpret, scale_D, *columns):
+    """The gradients of the stream and, in one row, of the scale."""
+    h_ND, stream_ND, normed_ND, r_N = (x.reshape(-1, *x.shape[2:]) for x in columns)
     dh_ND, dscale_XD = _kernel(*h_ND.shape, interpret)(h_ND, stream_ND, normed_ND, r_N, scale_D)
-    return dh_ND, dscale_XD.sum(0)
+    return dh_ND.reshape(columns[0].shape), dscale_XD.sum(0, keepdims=True)
 
 
 def _kernel(rows, width, interpret):

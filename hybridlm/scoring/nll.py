@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hybridlm.facts.head import NEVER, Head, logits
+from hybridlm.facts import devices
+from hybridlm.facts.head import Head, logits
 from hybridlm.scoring import odds
 from hybridlm.scoring.chunks import Constrain, Split, anywhere, at_once, sweep
 from hybridlm.scoring.reductions import pick
@@ -40,12 +41,21 @@ def weighted_nll(
 
 
 def explain(
-    ids: int, width: int, softcap: float | None, dtype: Any, tokens: int, *, groups: int = 1, chunk: int, dense: bool
+    ids: int,
+    width: int,
+    softcap: float | None,
+    dtype: Any,
+    tokens: int,
+    *,
+    groups: int = 1,
+    chunk: int,
+    dense: bool,
+    constrain: Constrain = anywhere,
 ) -> str:
     """What of the head of so many ids `weighted_nll` has in memory for so many tokens, and why."""
     size = at_once(chunk, tokens // groups, dense=dense)
-    obstacle = odds.obstacle(ids, width, softcap, dtype, size)
-    return f"logits of {size:,} tokens at once ({obstacle})" if obstacle else "a kernel that writes no logits"
+    obstacle = odds.obstacle(ids, width, softcap, dtype, size, groups, constrain)
+    return odds.explain(size, obstacle)
 
 
 def token_nll(
@@ -84,17 +94,25 @@ def _weighted_with_gradient(static, trained, constants):
     head = at_hand(Head(kernel_VD, bias_V, never_V, softcap), hidden_BTD.dtype, split.constrain)
 
     size = at_once(split.chunk, targets_BT.size // split.groups, dense=dense)
-    is_hindered = odds.obstacle(*head.kernel_VD.shape, softcap, hidden_BTD.dtype, size)
-    one_chunk = _nll_and_gradient if is_hindered else _through_odds
+    if odds.obstacle(*head.kernel_VD.shape, softcap, hidden_BTD.dtype, size, split.groups, split.constrain):
+        swept = functools.partial(_swept, _nll_and_gradient, dense, split)
+    else:
+        alone = Split(1, split.chunk, anywhere)
+        swept = devices.on_each(split.constrain, functools.partial(_swept, _through_odds, dense, alone))
+    dhead, (nll_BT, dhidden_BTD) = swept(head, hidden_BTD, targets_BT, weight_BT)
+    # Shards are summed after the sweep: inside it, every chunk would wait for all devices.
+    dkernel_VD, dbias_V = jax.tree.map(lambda x: x.sum(0), dhead)
+    return _total(nll_BT, weight_BT), (dhidden_BTD, dkernel_VD.astype(kernel_VD.dtype), dbias_V)
+
+
+def _swept(one_chunk, dense, split, head, hidden_BTD, targets_BT, weight_BT):
+    """The head's gradient per shard, and every token's nll and gradient."""
 
     def visit(dhead, tokens):
         return one_chunk(head, dhead, *tokens, split.constrain)
 
-    tokens, needed_BT = (hidden_BTD, targets_BT, weight_BT), None if dense else weight_BT != 0
-    dhead, (nll_BT, dhidden_BTD) = sweep(visit, _zero_gradient(head, split), tokens, needed_BT, split)
-    # Shards are summed after the sweep: inside it, every chunk would wait for all devices.
-    dkernel_VD, dbias_V = jax.tree.map(lambda x: x.sum(0), dhead)
-    return _total(nll_BT, weight_BT), (dhidden_BTD, dkernel_VD.astype(kernel_VD.dtype), dbias_V)
+    needed_BT = None if dense else weight_BT != 0
+    return sweep(visit, _zero_gradient(head, split), (hidden_BTD, targets_BT, weight_BT), needed_BT, split)
 
 
 def _scale(static, gradient, cotangents):
@@ -150,8 +168,7 @@ def _through_odds(head, dhead, hidden_1UD, targets_1U, weight_1U, constrain):
     dkernel_1VD, dbias_1V = dhead
     hidden_UD, targets_U, weight_U = hidden_1UD[0], targets_1U[0], weight_1U[0]
     rows_UD = head.kernel_VD[targets_U]
-    bias_V = jnp.zeros(len(head.kernel_VD)) if head.bias_V is None else head.bias_V.astype(jnp.float32)
-    bias_V = bias_V if head.never_V is None else jnp.where(head.never_V, NEVER, bias_V)
+    bias_V = odds.bias(head)
     target_logit_U = _product("ud,ud->u", hidden_UD, rows_UD) + bias_V[targets_U]
     odds_UV, others_U = odds.odds(hidden_UD, head.kernel_VD, bias_V, targets_U, target_logit_U)
     share_U = weight_U / (1 + others_U)

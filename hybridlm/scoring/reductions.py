@@ -1,6 +1,6 @@
 """The general path from hidden states to losses: a few numbers per token, each a reduction over the vocabulary.
 
-log Σ_v exp z_v, the logits of the target and of the input token, and Σ_v f(log p_v) are enough for likelihoods, for
+log Σ_v exp z_v, the logits of the target and of the input token, and Σ_v f(p_v) are enough for likelihoods, for
 mixtures of experts and for the bounds of uniform-state diffusion. Their gradients, per token, recompute the logits.
 """
 
@@ -39,8 +39,8 @@ def vocabulary_reductions(
     """Reductions of every token's logits, about `chunk` tokens at a time (at least one column of the leading axes).
 
     Ids and `f_arguments` broadcast to the tokens, so that several experts [G, B, T, D] share targets [B, T].
-    `f(log_p, *arguments)` works elementwise on log-probabilities [..., V] and arguments [..., 1]; ids that are never
-    predicted are left out of its sum.
+    `f(p, *arguments)` works elementwise on probabilities [..., V] and arguments [..., 1]; ids that are never predicted
+    are left out of its sum.
     """
     tokens = hidden.shape[:-1]
     columns = max(1, chunk // max(1, math.prod(tokens[:-1])))
@@ -82,7 +82,7 @@ def reductions_at_once(
         log_sum_exp=log_sum_exp,
         target_logit=pick(logits_V, targets),
         input_logit=None if inputs is None else pick(logits_V, inputs),
-        sum_f=None if f is None else _sum_f(f, logits_V - log_sum_exp[..., None], head, f_arguments),
+        sum_f=None if f is None else _sum_f(f, jnp.exp(logits_V - log_sum_exp[..., None]), head, f_arguments),
     )
 
 
@@ -92,8 +92,8 @@ def pick(logits_V: Float[Array, "*N V"], ids: Int[Array, "*N"]) -> Float[Array, 
     return jnp.sum(jnp.where(is_id_V, logits_V, 0), axis=-1)
 
 
-def _sum_f(f, log_p_V, head, arguments):
-    is_never_V = jnp.zeros(log_p_V.shape[-1], bool) if head.never_V is None else head.never_V
+def _sum_f(f, p_V, head, arguments):
+    is_never_V = jnp.zeros(p_V.shape[-1], bool) if head.never_V is None else head.never_V
     # f sees a harmless number in place of an impossible id, or its gradient there could turn the sum's into NaN.
-    terms_V = f(jnp.where(is_never_V, 0, log_p_V), *(x[..., None] for x in arguments))
+    terms_V = f(jnp.where(is_never_V, 1, p_V), *(x[..., None] for x in arguments))
     return jnp.where(is_never_V, 0, terms_V).sum(-1)

@@ -10,9 +10,10 @@ last, F or V is cut further in its place if the parts are whole tiles: each is o
 gathers without transposing it.
 """
 
+import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -87,14 +88,24 @@ def shardings(tree: Any, mesh: Mesh | AbstractMesh, rules: Rules = RULES) -> Any
     return jax.tree.map_with_path(one, tree)
 
 
-def constrain(mesh: Mesh | AbstractMesh) -> Callable[[Array, Sequence[str | None]], Array]:
-    """The function handed to a model: constrain(x, ("batch", "token", "model")) says where x lies on this mesh."""
+@dataclasses.dataclass(frozen=True)
+class Constrain:
+    """A function of arrays and their names, and what kernels ask of it beside (`facts.devices`)."""
 
-    def on_mesh(x, names):
+    mesh: Mesh | AbstractMesh
+
+    def __call__(self, x: Array, names: Sequence[str | None]) -> Array:
         spec = P(*(None if name is None else ACTIVATIONS[name] or None for name in names))
-        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+        return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
 
-    return on_mesh
+    def parts(self, name: str) -> int:
+        """How many parts such a dimension is divided into."""
+        return parts(self.mesh, name)
+
+
+def constrain(mesh: Mesh | AbstractMesh) -> Constrain:
+    """The function handed to a model: constrain(x, ("batch", "token", "model")) says where x lies on this mesh."""
+    return Constrain(mesh)
 
 
 def parts(mesh: Mesh | AbstractMesh, name: str) -> int:

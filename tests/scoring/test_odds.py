@@ -105,11 +105,11 @@ def test_what_it_suits_and_what_is_said_of_the_rest(tokens, ids, width, softcap,
     explain = functools.partial(nll.explain, ids, width, softcap, dtype, tokens, chunk=8192, dense=True)
     assert "not a Hopper GPU" in explain()
     monkeypatch.setattr(jax, "devices", lambda: [Hopper()])
-    monkeypatch.setattr(jax, "device_count", lambda: 1)
     assert said in explain()
+    assert "4 shards on 1 devices" in explain(groups=4)
     with jax.sharding.use_abstract_mesh(AbstractMesh((8,), ("data",), axis_types=(AxisType.Auto,))):
         assert "(planned for another machine)" in explain()
-    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    monkeypatch.setattr(jax, "devices", lambda: [Hopper()] * 2)
     assert f"logits of {tokens:,} tokens at once (2 devices)" in explain()
 
 

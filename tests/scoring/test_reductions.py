@@ -21,9 +21,9 @@ def _head(kernel_VD=KERNEL_VD, bias_V=BIAS_V):
     return Head(kernel_VD, bias_V, NEVER_V, softcap=2.0)
 
 
-def _smoothed(log_p, alpha):
+def _smoothed(p, alpha):
     """What the bound of uniform-state diffusion sums over the vocabulary: the log of predictions mixed with noise."""
-    return jnp.log(alpha * jnp.exp(log_p) + (1 - alpha) / (V - 1))
+    return jnp.log(alpha * p + (1 - alpha) / (V - 1))
 
 
 def _reduce(hidden_GBTD, kernel_VD, bias_V, chunk):
@@ -80,9 +80,9 @@ def test_what_is_not_asked_for_is_not_there():
     assert reduced.sum_f is None
 
 
-def test_entropy_is_a_sum_over_log_probabilities():
+def test_entropy_is_a_sum_over_probabilities():
     uniform = Head(jnp.zeros((V, D)), never_V=NEVER_V)
-    reduced = vocabulary_reductions(HIDDEN_GBTD, uniform, TARGETS_BT, f=lambda log_p: -jnp.exp(log_p) * log_p, chunk=8)
+    reduced = vocabulary_reductions(HIDDEN_GBTD, uniform, TARGETS_BT, f=lambda p: -p * jnp.log(p), chunk=8)
     np.testing.assert_allclose(reduced.sum_f, np.log(V - 1), rtol=1e-6)
 
 

@@ -53,7 +53,7 @@ def key_gradients(
     """(dk, dv) [B, S, J, K]; the lists are those of the transposed classes."""
     H, (B, S, J, K) = q.shape[2], k.shape
     group = H // J
-    schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, steps_per_block=group)
+    schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, (q.nbytes + dout.nbytes) // (B * J), steps_per_block=group)
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
 

@@ -52,7 +52,7 @@ def query_gradient(
     """
     B, T, H, K = q.shape
     group = H // k.shape[2]
-    schedule = Schedule(H, T // BLOCK_ROWS, B, tiles)
+    schedule = Schedule(H, T // BLOCK_ROWS, B, tiles, (k.nbytes + v.nbytes) // (B * H))
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
 
     def kernel(*refs):

@@ -50,7 +50,7 @@ def forward(
     """(out [B, T, H, K], log-sum-exp in nats [B, H, T]); a query that sees nothing gets 0 and minus infinity."""
     B, T, H, K = q.shape
     group = H // k.shape[2]
-    schedule = Schedule(H, T // BLOCK_ROWS, B, tiles)
+    schedule = Schedule(H, T // BLOCK_ROWS, B, tiles, (k.nbytes + v.nbytes) // (B * H))
     to_log2 = scale * LOG2_E
 
     def kernel(q_ref, k_ref, v_ref, q_facts_ref, k_facts_ref, lists_ref, out_ref, lse_ref, *scratch):

@@ -29,6 +29,9 @@ LOG2_E = math.log2(math.e)
 _COMPUTE_REGISTERS, _MEMORY_REGISTERS = 240, 24
 """Registers per thread; the three warpgroups of a block share 65,536."""
 
+CACHE = 40 << 20
+"""Bytes of columns that thread blocks may walk at the same time; an H100's second cache has 50 MB."""
+
 _GOLDEN = 0.618
 """A thread block's place moves on by this share of the grid each round, so that none gets the long tiles alone."""
 
@@ -91,16 +94,25 @@ class Stream:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """All tiles of a kernel, row of the batch by row, each from the longest to the shortest, heads side by side.
+    """All tiles of a kernel: row of the batch by row, in each as many heads at once as the cache holds the columns of,
+    and of these from the longest tile to the shortest, heads side by side.
 
-    steps_per_block: how many steps each block of columns takes (heads that share the rows).
+    columns_bytes: what the tiles of a head stream of a row of the batch. steps_per_block: how many steps each block of
+    columns takes (heads that share the rows).
     """
 
     heads: int
     rows: int
     batch: int
     tiles: Tiles
+    columns_bytes: int
     steps_per_block: int = 1
+
+    @property
+    def together(self) -> int:
+        """Heads at once."""
+        fits = max(CACHE // self.columns_bytes, 1)
+        return max(n for n in range(1, self.heads + 1) if self.heads % n == 0 and n <= fits)
 
     @property
     def count(self) -> int:
@@ -126,11 +138,14 @@ class Schedule:
         lax.fori_loop(0, count // blocks + has_last.astype("int32"), visit_next, 0)
 
     def _tile(self, lists: BlockLists, number: Array, taken: Array) -> Tile:
-        rank, batch = lax.rem(lax.div(number, self.heads), self.rows), lax.div(number, self.heads * self.rows)
+        number, side = lax.div(number, self.together), lax.rem(number, self.together)
+        number, rank = lax.div(number, self.rows), lax.rem(number, self.rows)
+        parts = self.heads // self.together
+        batch, part = lax.div(number, parts), lax.rem(number, parts)
         row, width = 0 if lists.order.shape[0] == 1 else batch, self.tiles.columns
         return Tile(
             batch=batch,
-            head=lax.rem(number, self.heads),
+            head=part * self.together + side,
             row=row,
             index=lists.order[row, rank],
             full=lists.full[row, rank] * self.steps_per_block,
