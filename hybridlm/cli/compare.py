@@ -1,11 +1,16 @@
 """`hybridlm compare`: per-token scores of any engines on one text, category by category."""
 
+import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hybridlm.cli.flags import Parser
 from hybridlm.config.errors import require
+
+if TYPE_CHECKING:
+    from hybridlm.reports.comparing.rows import Settings
 
 DESCRIPTION = """\
 Compares token scores with those of a baseline on the same text: gaps by category with intervals, p-values and verdicts
@@ -23,6 +28,21 @@ Writes comparison.html, comparison.json, comparison.csv, comparison.tex, methods
 
 def run(argv: Sequence[str]) -> int:
     """Compares; returns the exit code."""
+    flags, overrides = _parser().read(argv)
+    require(not overrides, f"--config.{next(iter(overrides), '')} has no effect here: compare reads no config.")
+
+    from hybridlm.config.exit_codes import ExitCode
+    from hybridlm.reports.comparing import report
+    from hybridlm.reports.comparing.run import compare
+
+    settings = _settings(flags)
+    with _progress() as advance:
+        found, text = compare(flags.files, flags.baseline, settings, advance)
+    report.write(found, text, flags.output, is_whole=flags.all)
+    return ExitCode.DONE
+
+
+def _parser() -> Parser:
     parser = Parser("compare", DESCRIPTION)
     parser.add_argument("files", nargs="+", help="token files, or directories with one")
     parser.add_argument("--output", required=True, help="directory for the report")
@@ -37,16 +57,14 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--placebo", default="", help="placebo pairs A:B of which B is trained more, or larger")
     parser.add_argument("--seed", type=int, default=0, help="of all random draws")
     parser.add_argument("--all", action="store_true", help="print every family, not only those one looks at first")
-    flags, overrides = parser.read(argv)
-    require(not overrides, f"--config.{next(iter(overrides), '')} has no effect here: compare reads no config.")
+    return parser
 
-    from hybridlm.config.exit_codes import ExitCode
-    from hybridlm.reports.comparing import report
+
+def _settings(flags: argparse.Namespace) -> "Settings":
     from hybridlm.reports.comparing.paths import pairs
     from hybridlm.reports.comparing.rows import Settings
-    from hybridlm.reports.comparing.run import compare
 
-    settings = Settings(
+    return Settings(
         margin=flags.margin,
         families=_names(flags.families),
         filter=flags.filter,
@@ -55,10 +73,6 @@ def run(argv: Sequence[str]) -> int:
         placebo=pairs(flags.placebo, "--placebo"),
         seed=flags.seed,
     )
-    with _progress() as advance:
-        found, text = compare(flags.files, flags.baseline, settings, advance)
-    report.write(found, text, flags.output, is_whole=flags.all)
-    return ExitCode.DONE
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """`hybridlm generate`: a trained or published model continues prompts."""
 
+import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from hybridlm.config.errors import require
 
 if TYPE_CHECKING:
     from hybridlm.config.combination import Combination
+    from hybridlm.config.sampling import SamplingConfig
 
 DESCRIPTION = """\
 Continues prompts with a trained or published model, on one device.
@@ -43,6 +45,19 @@ written.
 
 def run(argv: Sequence[str]) -> int:
     """Generates; returns the exit code."""
+    flags, overrides = _parser().read(argv)
+
+    from hybridlm.config.sampling import check_prompts
+
+    check_prompts(flags.prompt)
+    config = _config(flags)
+
+    from hybridlm.offline.generate import generate
+
+    return generate(flags.model, flags.prompt, config, step=flags.step, picture=flags.picture, overrides=overrides)
+
+
+def _parser() -> Parser:
     parser = Parser("generate", DESCRIPTION)
     parser.add_argument("--model", required=True, help="directory of a run or of safetensors, a GGUF file, or a hub id")
     parser.add_argument("--prompt", action="append", required=True, help="text to continue; may be repeated")
@@ -68,12 +83,13 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--combination", default="", help="how they are joined, such as average(0.3)")
     parser.add_argument("--picture", default="", help="HTML file for the steps of a diffusion sampler")
     parser.add_argument("--step", type=int, default=-1, help="checkpoint to read; the newest valid one by default")
-    flags, overrides = parser.read(argv)
+    return parser
 
-    from hybridlm.config.sampling import Choice, SamplingConfig, check_prompts
 
-    check_prompts(flags.prompt)
-    config = SamplingConfig(
+def _config(flags: argparse.Namespace) -> "SamplingConfig":
+    from hybridlm.config.sampling import Choice, SamplingConfig
+
+    return SamplingConfig(
         sampler=flags.sampler,
         tokens=flags.tokens,
         num=flags.num,
@@ -88,10 +104,6 @@ def run(argv: Sequence[str]) -> int:
         remask=flags.remask,
         combination=_combination(flags.combination, flags.experts),
     )
-
-    from hybridlm.offline.generate import generate
-
-    return generate(flags.model, flags.prompt, config, step=flags.step, picture=flags.picture, overrides=overrides)
 
 
 def _combination(call: str, experts: str) -> "Combination | None":

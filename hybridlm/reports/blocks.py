@@ -13,8 +13,8 @@ from hybridlm.reports.scores import ALL, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
 
 BOLD = (
-    f"the lowest of its kind on the same targets; never a tie, nor on fewer than {FEW} groups. Whether it is chance, "
-    "`hybridlm compare` tells."
+    f"the lowest of its kind on the same targets; never a tie, nor on fewer than {FEW} groups. Shares of a bound are "
+    "compared in total alone. Whether it is chance, `hybridlm compare` tells."
 )
 """What bold means, wherever scores are shown."""
 
@@ -24,11 +24,14 @@ _DIGITS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Attributes:
-    is_best: lowest of the readings of its kind and targets, alone in that as numbers are printed, and on enough groups.
-    loses: no better than the baseline; None if there is none, and by category for shares of a bound, which move cost
-      between tokens: only their total is one.
-    is_few: whether its interval rests on few groups.
+    """A number of a table with the marks it has earned beside the other readings.
+
+    Attributes:
+      is_best: lowest of the readings of its kind and targets, alone in that as numbers are printed, and on enough
+        groups.
+      loses: no better than the baseline; None if there is none.
+        By category, shares of a bound are neither: they move cost between tokens, and only their total is a bound.
+      is_few: whether its interval rests on few groups.
     """
 
     row: Row
@@ -113,11 +116,12 @@ def _cell(scores: Scores, column: Column, rows: Mapping[str, Row]) -> Cell:
         if (peer.kind, peer.targets, peer.is_baseline) == (column.kind, column.targets, column.is_baseline)
         and peer.name in rows
     ]
-    base = baseline_of(scores, column) if column.kind != ScoreKind.SHARE.label or row.family == ALL else None
+    is_comparable = column.kind != ScoreKind.SHARE.label or row.family == ALL
+    base = baseline_of(scores, column) if is_comparable else None
     loses = row.mean >= rows[base.name].mean if base and base.name in rows else None
     is_few, lowest = row.groups < FEW, min(peers)
     is_best = len(peers) > 1 and round(row.mean, _DIGITS) == lowest and peers.count(lowest) == 1
-    return Cell(row, is_best and not is_few, loses, is_few)
+    return Cell(row, is_best and is_comparable and not is_few, loses, is_few)
 
 
 def words(name: str) -> str:

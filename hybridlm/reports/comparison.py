@@ -59,10 +59,10 @@ class Row:
       gap, error: their paired difference and its clustered standard error.
       low, high, p: the interval and the p of this label, had it alone been asked for. fdr: the false discovery rate.
       band_low, band_high, p_all: those that hold for all rows of all models at once.
-      is_p_least, is_p_all_least: p could not be smaller with so many groups and flips, so that it means ≤.
+      is_p_least, is_p_all_least: no flip that was drawn got as far, so that p means ≤; never where all were looked at.
       verdict: read from the band, against the margin. why: it is undecided; else empty.
-      detectable: the gap that would have been decided. share, share_low, share_high: part of the total gap; settled if
-      draws agree on the sign of the total.
+      detectable: the gap that would have been told from zero. share, share_low, share_high: part of the total gap;
+        settled if draws agree on the sign of the total.
       adjusted, adjusted_low, adjusted_high: the gap if all else in the regression were average.
       seeds_low, seeds_high, seeds_place: the envelope of pairs that differ by seed, and where the gap lies.
       placebo_low, placebo_high, placebo_place: of pairs that differ in training or size, scaled to the gap of all.
@@ -107,13 +107,15 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Attributes:
-    settings: as asked for. methods: what was done, in words. notes: what a reader has to know besides.
-    data: hash of the compared places and texts. tokens: rows compared. left_out: of the baseline's.
-    readings: the baseline first. rows: by model, family and label. families: question and labels of each.
-    regressions, calibration, recall, distance, frequency: lists of plain records, empty where the files lack columns.
-    metrics: of what predictions say besides the loss, as plain records too (`comparing.metrics`).
-    gaps: model -> family -> its gaps with their covariance.
+    """All that was found when models were held against a baseline on one text.
+
+    Attributes:
+      settings: as asked for. methods: what was done, in words. notes: what a reader has to know besides.
+      data: hash of the compared places and texts. tokens: rows compared. left_out: of the baseline's.
+      readings: the baseline first. rows: by model, family and label. families: question and labels of each.
+      regressions, calibration, recall, distance, frequency: lists of plain records, empty where the files lack columns.
+      metrics: of what predictions say besides the loss, as plain records too (`comparing.metrics`).
+      gaps: model -> family -> its gaps with their covariance.
     """
 
     settings: Mapping[str, Any]

@@ -27,6 +27,14 @@ TITLES = {
 }
 """What else a prediction tells, as the page calls it."""
 
+RUN_WORDS = {
+    "residual": "nats by which tokens miss what their sequences cost as a whole; rounding alone",
+    "request": "hash of model, text and how it is read: equal where the values must be",
+    "values": "hash of the value of every token",
+    "labels": "hash of the families and their labels",
+}
+"""What facts of the run mean whose name does not say it."""
+
 RARE = 0.005
 """Share of the tokens below which a label has no curve of training: so few tokens a step make noise."""
 
@@ -64,6 +72,7 @@ def render(scores: Scores, curves: pd.DataFrame | None, *, masks: Mapping[str, A
         total=total.lines[0],
         told=[column.name for column in ordered(scores) if _is_told(total.lines[0].cells[column.name].row)],
         titles=TITLES,
+        run_words=RUN_WORDS,
         families=[(block, plots.data_uri(plots.categories(scores, block.family))) for block in families],
         kinds={kind: text for kind, text in KINDS.items() if kind in {column.kind for column in scores.columns}},
         few_groups=FEW,

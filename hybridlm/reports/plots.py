@@ -118,7 +118,7 @@ def categories(scores: Scores, family: str) -> Figure:
             axis.set_xlabel("nats per token")
         axes[0].set_yticks(range(len(block.lines)), [words(line.label) for line in block.lines])
         axes[0].set_ylim(len(block.lines) - 0.5, -0.5)
-        _legend(figure, axes)
+        legend(figure, axes)
     return figure
 
 
@@ -174,15 +174,15 @@ def _arrows(axis: Axes, ends_2N: Float[np.ndarray, "2 N"], places_N: Float[np.nd
         axis.plot(np.full(len(beyond_N), edge), beyond_N, marker, color=color, markersize=4)
 
 
-def _legend(figure: Figure, axes: np.ndarray) -> None:
+def legend(figure: Figure, axes: Iterable[Axes]) -> None:
     """Every series once, above the panels, in as few lines as the figure is wide enough for."""
     series = {}
     for axis in axes:
         for handle, name in zip(*axis.get_legend_handles_labels()):
             series.setdefault(name, handle)
-    inches = sum(0.75 + 0.08 * len(name) for name in series)
-    lines = math.ceil(inches / figure.get_figwidth())
-    columns = math.ceil(len(series) / lines)
+    inches = 0.75 + 0.08 * max(map(len, series), default=0)  # a column is as wide as its longest name
+    lines = math.ceil(len(series) / max(1, int(figure.get_figwidth() / inches)))
+    columns = math.ceil(len(series) / max(1, lines))
     figure.legend(series.values(), series.keys(), loc="outside upper left", ncols=columns)
 
 

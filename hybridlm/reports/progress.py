@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hybridlm.sharding.distributed import is_primary
 
+_LINES = 10  # of a log, about
 _SPEED_WINDOW = 600.0  # seconds; steps may be slow, and a shorter memory would forget the last one
 
 
@@ -26,8 +27,8 @@ class Reporter(Protocol):
 def progress(title: str, total: int, *, start: int = 0, every: int | None = 1) -> Iterator[Reporter]:
     """Reports a loop on standard error, on the first process only.
 
-    `start` is where a resumed loop begins. In a log, a line appears each `every` steps and at the end, or with None for
-    each text and no other step.
+    `start` is where a resumed loop begins. In a log, a line appears each `every` steps and at the end, about ten in all
+    where that would be more; with None for each text and no other step.
     """
     if not is_primary():
         yield _Silence()
@@ -42,9 +43,14 @@ def stages(title: str, names: Iterable[str]) -> Iterator[str]:
     """The parts of a whole, each told before it begins; they take unlike times, so nobody guesses what is left."""
     names = tuple(names)
     for number, name in enumerate(names, 1):
-        if is_primary():
-            print(f"{title} {number}/{len(names)}  {name}", file=sys.stderr, flush=True)
+        remark(f"{title} {number}/{len(names)}  {name}")
         yield name
+
+
+def remark(line: str) -> None:
+    """A line on standard error, on the first process only: what a user should know, and absl hides below a warning."""
+    if is_primary():
+        print(line, file=sys.stderr, flush=True)
 
 
 def _columns():
@@ -70,7 +76,8 @@ class _Lines:
     """The clock starts at the first update, since what came before is mostly compilation."""
 
     def __init__(self, title, total, start, every):
-        self._title, self._total, self._every = title, total, every
+        self._title, self._total = title, total
+        self._every = every and max(every, (total - start) // _LINES)
         self._shown, self._first = start, None
 
     def update(self, step, text=""):

@@ -5,14 +5,14 @@ Where there are more, the table goes on below, and the baseline opens every part
 
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hybridlm.reports.blocks import BOLD, Cell, baseline_of, blocks, ordered, words
-from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Scores
+from hybridlm.reports.scores import ALL, ALL_TARGETS, KINDS, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
 
 LOSES = "✗"
@@ -69,28 +69,46 @@ def _header(column: Column) -> Text:
 
 
 def _cell(cell: Cell | None) -> Text:
-    """`2.314✗† ±0.041`: the mean with its marks, and half the width of its interval."""
+    """`2.314✗† ±0.041`: the mean with its marks, and the longer side of its interval."""
     if cell is None:
         return Text("-", style="dim")
     row = cell.row
     style = "red" if cell.loses else "bold green" if cell.is_best else ""
     marks = (LOSES if cell.loses else "") + (DAGGER if cell.is_few else "")
-    width = f"{(row.high - row.low) / 2:.3f}" if row.low is not None and row.high is not None else "-"
-    return Text(f"{row.mean:.3f}", style=style) + Text(f"{marks:2}", style="red") + Text(f" ±{width:>5}", style="dim")
+    return (
+        Text(f"{row.mean:.3f}", style=style) + Text(f"{marks:2}", style="red") + Text(f" {_interval(row)}", style="dim")
+    )
+
+
+def _interval(row: Row) -> str:
+    if row.low is None or row.high is None:
+        return f"±{'-':>5}"
+    return f"±{max(row.mean - row.low, row.high - row.mean):.3f}"
 
 
 def _legend(scores: Scores) -> Text:
     columns = ordered(scores)
-    lines = ["", "± half the 95 % interval, clustered by split group.", f"Bold: {BOLD}"]
+    lines = [
+        "",
+        "± the longer side of the 95 % interval, clustered by split group; the page and scores.csv have both ends.",
+        f"Bold: {BOLD}",
+    ]
     if any(baseline_of(scores, column) for column in columns):
         lines.append(f"{LOSES} no better than the baseline on the same targets.")
     lines.append(f"{DAGGER} fewer than {FEW} split groups: the interval is too narrow.")
     lines += [f"{kind}: {KINDS[kind]}" for kind in dict.fromkeys(column.kind for column in columns)]
     lines += [f"{column.name}: {_facts(column)}." for column in columns]
     if residual := scores.run.get("residual"):
-        missed = ", ".join(f"{name} {nats:.2g}" for name, nats in residual.items())
-        lines.append(f"Nats by which all tokens together miss what whole sequences cost, by rounding: {missed}.")
+        lines.append(_check(scores, residual))
     return Text("\n".join(lines), style="dim")
+
+
+def _check(scores: Scores, residual: Mapping[str, float]) -> str:
+    """How far tokens are from adding up to the sequences they make, beside what they add up to."""
+    nats = {row.column: row.mean * row.tokens for row in scores.rows if row.family == ALL}
+    off = ", ".join(f"{name} {residual[name]:.2g} of {nats[name]:,.0f} nats" for name in residual if name in nats)
+    rule = "Check of sums: tokens must add up to what their sequences cost as a whole."
+    return f"{rule} Rounding alone leaves them off by {off}."
 
 
 def _facts(column: Column) -> str:

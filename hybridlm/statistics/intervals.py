@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Real
-from scipy import stats
+from scipy import special, stats
 
 from hybridlm.statistics.linearised import clusters_with, ratio, standard_error
 from hybridlm.statistics.resampling import resample
@@ -103,6 +103,20 @@ def linearised(
     mean_C, clusters_C = ratio(total_NC.sum(0), count_NC.sum(0)), clusters_with(count_NC)
     reach_C = t_quantile((1 + level) / 2, clusters_C) * standard_error(total_NC, count_NC)
     return Intervals(mean_C, mean_C - reach_C, mean_C + reach_C, clusters_C)
+
+
+def of_shares(
+    total_NC: Real[np.ndarray, "N C"], count_NC: Real[np.ndarray, "N C"], *, level: float = 0.95
+) -> Intervals:
+    """The same of numbers between 0 and 1, on the scale of log odds: no end leaves the range, and none is cut off."""
+    found = linearised(total_NC, count_NC, level=level)
+    share_C, reach_C = found.estimate_C, found.high_C - found.estimate_C
+    slope_C = share_C * (1 - share_C)
+    is_between_C = slope_C > 0  # at either end every token is alike, and the plain interval has no width
+    odds_C = special.logit(np.where(is_between_C, share_C, 0.5))
+    move_C = np.divide(reach_C, slope_C, out=np.zeros_like(reach_C), where=is_between_C)
+    ends = (np.where(is_between_C, special.expit(odds_C + side * move_C), share_C + side * reach_C) for side in (-1, 1))
+    return Intervals(share_C, *ends, found.clusters_C)
 
 
 def percentiles(

@@ -13,9 +13,11 @@ from hybridlm.statistics.sums import Sums
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shares:
-    """Attributes:
-    part: of its family's total gap; a family's parts sum to 1, and are NaN where the total is zero.
-    is_settled_C: whether draws agree on the sign of the family's total; if not, parts mean little.
+    """How much of its family's gap each category carries, as a part of 1.
+
+    Attributes:
+      part: a family's parts sum to 1, some perhaps negative, and are NaN where its total gap is zero.
+      is_settled_C: whether draws agree on the sign of the family's total; if not, parts mean little.
     """
 
     part: Intervals

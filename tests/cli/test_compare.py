@@ -76,6 +76,8 @@ def test_mistakes_are_refused_in_a_sentence(files, capsys):
     assert capsys.readouterr().err == (
         "hybridlm: a comparison needs at least two token files; give a baseline and a model.\n"
     )
+    assert command.main(["compare", a + "@ar", a + "@ar", out]) == 64
+    assert "are the same reading, ar, of the same file: their gap is zero on every token." in capsys.readouterr().err
     assert command.main(["compare", a, str(files / "c"), out]) == 64
     assert "there is no token file" in capsys.readouterr().err
     assert command.main(["compare", a, a + "@ar", out, "--config.data.row_length=64"]) == 64

@@ -29,6 +29,12 @@ def test_shares_of_a_bound_are_held_against_likelihoods_in_total_alone(scores):
     assert found["open", "masked"].loses is None
 
 
+def test_shares_of_a_bound_are_compared_with_each_other_in_total_alone(scores):
+    columns = tuple(dataclasses.replace(c, kind="share") if c.name in ("ar", "gated") else c for c in scores.columns)
+    best = {place for place, cell in cells(dataclasses.replace(scores, columns=columns)).items() if cell.is_best}
+    assert best == {("all", "gated")}
+
+
 def test_equal_to_the_baseline_is_not_better(scores):
     rows = tuple(dataclasses.replace(row, mean=6.0) if row.column == "ar" else row for row in scores.rows)
     assert cells(dataclasses.replace(scores, rows=rows))["all", "ar"].loses

@@ -109,6 +109,13 @@ def test_facts_are_said_as_a_person_writes_them(scores, value, said):
     assert f"<dt>fact</dt><dd>{said}</dd>" in page and "<dt>nothing" not in page
 
 
+def test_facts_of_the_run_that_no_name_explains_are_explained(scores):
+    page = html.render(dataclasses.replace(scores, run={"request": "ab12", "seed": 3}), None, masks={}, samples=())
+    explained = "<small>hash of model, text and how it is read: equal where the values must be</small>"
+    assert f"<dt>request{explained}</dt><dd>ab12</dd>" in page
+    assert "<dt>seed</dt><dd>3</dd>" in page
+
+
 def test_tokens_of_the_sample_are_coloured_by_cost(text):
     tokens = [
         attrs for tag, attrs in Page(text).tags if tag == "span" and "title" in attrs and "token" in attrs["class"]

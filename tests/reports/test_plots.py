@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from hybridlm.reports import plots
 
@@ -127,3 +128,19 @@ def test_a_mask_is_drawn_cell_by_cell():
 def test_a_large_mask_numbers_some_of_its_tokens():
     (axis,) = plots.mask(np.eye(100, dtype=bool)).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == [str(n) for n in range(0, 100, 13)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10])
+def test_a_legend_is_no_wider_than_its_figure(count):
+    figure = Figure(figsize=(7.2, 4), layout="constrained")
+    axis = figure.subplots()
+    for place in range(count):
+        axis.plot(
+            [0, 1], [0, place], **plots.look(place), label=f"{place}" if place % 2 else f"test@calibrated_gate_{place}"
+        )
+    with plots.style():
+        plots.legend(figure, [axis])
+        figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert len(figure.legends[0].get_texts()) == count

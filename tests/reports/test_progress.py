@@ -55,6 +55,14 @@ def test_a_line_each_so_many_steps_however_the_loop_strides(capsys):
     assert shown == ["12/25", "21/25", "25/25"]
 
 
+def test_a_log_of_many_steps_has_about_ten_lines(capsys):
+    with progress("read", 1000) as bar:
+        for step in range(1, 1001):
+            bar.update(step)
+    shown = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+    assert shown == [f"{step}/1000" for step in range(100, 1001, 100)]
+
+
 def test_a_terminal_gets_a_bar_with_time_left(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True

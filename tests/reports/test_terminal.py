@@ -54,9 +54,12 @@ def test_every_column_says_what_it_saw_and_scored(scores):
 
 
 def test_the_check_of_sums_is_printed_where_there_is_one(scores):
-    assert "whole sequences" not in printed(scores)
-    checked = dataclasses.replace(scores, run={**scores.run, "residual": {"ar": -0.0123, "block": 0.0}})
-    assert printed(checked).rstrip().endswith("by rounding: ar -0.012, block 0.")
+    assert "Check of sums" not in printed(scores)
+    checked = dataclasses.replace(scores, run={**scores.run, "residual": {"ar": -0.0123, "masked": 0.0}})
+    assert " ".join(printed(checked).split()).endswith(
+        "Check of sums: tokens must add up to what their sequences cost as a whole. Rounding alone leaves them off by "
+        "ar -0.012 of 12,000 nats, masked 0 of 16,000 nats."
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
@@ -81,6 +84,14 @@ def test_bold_is_told_and_is_no_test(scores):
 def test_an_interval_that_does_not_exist_is_not_invented(scores):
     rows = tuple(dataclasses.replace(row, low=None, high=None) for row in scores.rows)
     assert "±0" not in printed(dataclasses.replace(scores, rows=rows))
+
+
+def test_a_skewed_interval_is_told_by_its_longer_side(scores):
+    rows = [dataclasses.replace(row, high=row.mean + 0.07) if row.column == "ar" else row for row in scores.rows]
+    text = printed(dataclasses.replace(scores, rows=tuple(rows)), 180)
+    lines = [line.split()[:9] for line in text.splitlines()]
+    assert [*("all", "4,000", "100%", "4.000", "±0.050", "6.000", "±0.050", "3.000", "±0.070")] in lines
+    assert "± the longer side of the 95 % interval" in text
 
 
 def test_markup_in_a_name_is_printed_as_it_is(scores):

@@ -82,6 +82,17 @@ def test_the_analytic_interval_of_equal_clusters_is_that_of_a_t_test():
     np.testing.assert_allclose([found.low_C[0], found.high_C[0]], [expected.low, expected.high])
 
 
+def test_the_interval_of_a_share_stays_between_0_and_1():
+    """One right answer in 5 groups of 20, all right, none right, and half of many, where log odds change nothing."""
+    right_NC = np.array([[1, 20, 0], [0, 20, 0], [0, 20, 0], [0, 20, 0], [0, 20, 0]])
+    plain, found = (one(right_NC, np.full_like(right_NC, 20)) for one in (intervals.linearised, intervals.of_shares))
+    assert plain.low_C[0] < 0 < found.low_C[0] < found.estimate_C[0] < found.high_C[0] < 1
+    np.testing.assert_array_equal([found.low_C[1:], found.high_C[1:]], [[1, 0], [1, 0]])
+    halves_N1 = np.random.default_rng(0).binomial(20, 0.5, (2000, 1))
+    plain, found = (one(halves_N1, np.full_like(halves_N1, 20)) for one in (intervals.linearised, intervals.of_shares))
+    np.testing.assert_allclose([found.low_C, found.high_C], [plain.low_C, plain.high_C], atol=1e-6)
+
+
 def test_a_paired_difference_cancels_what_clusters_share():
     total_NC, count_NC = _groups(3)
     better_NC = total_NC - 0.1 * count_NC

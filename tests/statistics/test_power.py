@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from hybridlm.statistics.intervals import Intervals
-from hybridlm.statistics.power import detectable, needed
+from hybridlm.statistics.power import detectable
 
 
 def _interval(reach, clusters):
@@ -22,10 +22,6 @@ def test_a_gap_of_that_size_is_found_with_the_stated_power():
     effect = detectable(_interval(stats.t.ppf(0.975, clusters - 1) * error, clusters), np.array([error]))
     found = stats.ttest_1samp(random.normal(effect, size=(clusters, 4000)), 0).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.02)
-
-
-def test_half_the_gap_takes_four_times_the_text():
-    assert needed(np.array([150_000]), np.array([0.04]), 0.02) == pytest.approx(600_000)
 
 
 def test_without_an_interval_nothing_is_detected():

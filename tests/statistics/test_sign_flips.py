@@ -1,7 +1,10 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from hybridlm.statistics import sign_flips
@@ -25,11 +28,11 @@ def _t(total_NC, count_NC):
 
 
 def test_five_clusters_that_agree_by_hand():
-    """Of 32 sign assignments only two, all plus and all minus, reach as far; no p is smaller, and none is enough."""
+    """Of 32 sign assignments only two, all plus and all minus, reach as far: p is that, not at most that."""
     total_NC = np.array([[1.0], [2.0], [0.5], [3.0], [1.0]])
     found = flips(total_NC, _equal(total_NC), seed=0)
     assert found.p_C == found.p_all_C == 2 / 32
-    assert found.is_least_C.all() and np.isnan(found.critical_C).all()
+    assert not found.is_least_C.any() and np.isnan(found.critical_C).all()
 
 
 @pytest.mark.parametrize("clusters", [2, 3, 7])
@@ -76,15 +79,57 @@ def test_drawn_signs_agree_with_all_of_them(monkeypatch):
     np.testing.assert_allclose(drawn.critical_C, exact.critical_C, rtol=0.03)
 
 
-def test_drawn_p_is_never_zero_and_the_least_is_known_as_such(monkeypatch):
+def test_drawn_p_is_never_zero_and_the_least_is_known_as_such():
     total_NC = np.hstack([np.ones((40, 1)), np.random.default_rng(1).normal(size=(40, 1))])
     found = flips(total_NC, _equal(total_NC), seed=0, permutations=99)
     assert found.p_C[0] == 1 / 100
     assert found.p_all_C[0] == 2 / 100, "in the other category, too, some flip gets furthest"
-    assert found.is_least_C.tolist() == found.is_least_all_C.tolist() == [True, False]
-    monkeypatch.setattr(sign_flips, "_CHUNK", 400)
-    in_pieces = flips(total_NC, _equal(total_NC), seed=0, permutations=99)
-    assert in_pieces.p_C == pytest.approx(found.p_C, abs=0.1)
+    assert found.is_least_C.tolist() == [True, False]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    clusters=st.integers(2, 12),
+    categories=st.integers(1, 6),
+    digits=st.sampled_from([0, 9]),
+    level=st.sampled_from([0.5, 0.9, 0.95, 0.99]),
+    numbers=st.sampled_from([1, 300, 2**21]),
+)
+def test_pieces_of_any_size_say_what_the_whole_table_says(seed, clusters, categories, digits, level, numbers):
+    """Everything by its definition, from the T of all flips of all categories at once."""
+    random = np.random.default_rng(seed)
+    count_NC = random.integers(1, 9, size=(clusters, categories)) * (random.random((clusters, categories)) < 0.7)
+    total_NC = count_NC * random.normal(1, size=count_NC.shape).round(digits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sign_flips, "EXACT", 6)
+        t_RC = sign_flips.squeezed(total_NC, count_NC, seed=0, permutations=99)
+        patch.setattr(sign_flips, "_CHUNK", numbers)
+        found = flips(total_NC, count_NC, seed=0, permutations=99, level=level)
+    is_tested_C, many = (count_NC > 0).sum(0) > 1, len(t_RC)
+    reached_RC = (t_RC >= t_RC[:, None]).sum(1)
+    fewest_R = np.sort(reached_RC.min(1))
+    p_all_C = (fewest_R[:, None] <= reached_RC[0]).mean(0)
+    np.testing.assert_array_equal(found.p_C, np.where(is_tested_C, reached_RC[0] / many, np.nan))
+    np.testing.assert_array_equal(found.p_all_C, np.where(is_tested_C, p_all_C, np.nan))
+    beyond = int(round(many * (1 - level), 6))
+    for critical_C, too_many in ((found.critical_C, beyond + 1), (found.critical_all_C, fewest_R[beyond])):
+        bar_C = np.sort(t_RC, axis=0)[-too_many]
+        has_bar_C = is_tested_C & ((bar_C < t_RC.max(0)) | (t_RC.max(0) == 0))
+        n_C, square_C = (count_NC > 0).sum(0), critical_C**2
+        np.testing.assert_array_equal(np.isfinite(critical_C), has_bar_C)
+        np.testing.assert_allclose(np.sqrt(n_C * square_C / (n_C - 1 + square_C))[has_bar_C], bar_C[has_bar_C])
+
+
+def test_many_categories_are_never_held_all_at_once(monkeypatch):
+    """The T of all flips of all categories is 13 MB."""
+    monkeypatch.setattr(sign_flips, "_CHUNK", 2**14)
+    total_NC, count_NC = _uneven(20, categories=200)
+    tracemalloc.start()
+    flips(total_NC, count_NC, seed=0, permutations=8000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8001 * 200 * 8 / 4
 
 
 def test_identical_models_and_single_clusters_prove_nothing():
@@ -100,7 +145,7 @@ def test_clusters_without_the_category_change_nothing():
     total_NC, count_NC = np.zeros((500, 1)), np.zeros((500, 1))
     total_NC[::100, 0], count_NC[::100, 0] = [1, 2, 0.5, 3, 1], 1
     found = flips(total_NC, count_NC, seed=0)
-    assert found.p_C == pytest.approx(2 / 32, abs=0.01) and found.is_least_C.all()
+    assert found.p_C == pytest.approx(2 / 32, abs=0.01) and not found.is_least_C.any(), "many flips got as far"
     assert np.isnan(found.critical_C).all()
 
 

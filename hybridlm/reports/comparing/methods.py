@@ -1,5 +1,6 @@
 """The methods paragraph of a comparison, in sentences made from what was actually done."""
 
+from hybridlm.reports.comparing.rows import Settings
 from hybridlm.reports.comparison import Comparison
 from hybridlm.reports.scores import KINDS
 from hybridlm.statistics.intervals import FEW
@@ -56,10 +57,12 @@ def _tests(found: Comparison):
 
 
 def _margin(found: Comparison):
-    s = found.settings
+    margin = found.settings["margin"]
+    is_default = margin == Settings.margin
     yield (
-        f"Gaps within ±{s['margin']:g} nats per {found.unit} were declared equivalent beforehand. Verdicts read where "
-        "the interval lies: equivalent inside the margin, differs if it excludes zero, undecided otherwise."
+        f"Gaps within ±{margin:g} nats per {found.unit} count as equivalent, "
+        f"{'the default margin of hybridlm' if is_default else 'a margin chosen for this comparison'}. Verdicts read "
+        "where the interval lies: equivalent inside the margin, differs if it excludes zero, undecided otherwise."
     )
 
 

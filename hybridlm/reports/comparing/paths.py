@@ -1,6 +1,7 @@
 """Which file is which: paths as they are written on the command line, short names for them, and the reading of each."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -61,6 +62,17 @@ def choose(header: Mapping[Place, Header]) -> dict[Place, str]:
         f"PATH@READING{_example(header)}.",
     )
     return {asked: asked.reading or common[0] for asked in header}
+
+
+def refuse_equals(asked: Sequence[Place], header: Mapping[Place, Header], chosen: Mapping[Place, str]) -> None:
+    """Raises where two of those to be compared are one reading of one file."""
+    for one, other in itertools.combinations(asked, 2):
+        require(
+            (one.path.resolve(), chosen[one]) != (other.path.resolve(), chosen[other]),
+            f"{one.text} and {other.text} are the same reading, {chosen[one]}, of the same file: their gap is zero on "
+            "every token. Name another file, or as PATH@READING another reading of this one, which has "
+            f"{_listed(header[one])}.",
+        )
 
 
 def _common(headers: Sequence[Header]) -> list[str]:

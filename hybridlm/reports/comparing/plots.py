@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hybridlm.reports.blocks import words
 from hybridlm.reports.comparison import Comparison, Row
-from hybridlm.reports.plots import GREY, MARKERS, PALETTE, save, style
+from hybridlm.reports.plots import GREY, Look, legend, look, save, style
 from hybridlm.reports.scores import ALL
 from hybridlm.statistics.intervals import FEW
 
@@ -32,10 +32,12 @@ def forest(found: Comparison, family: str) -> Figure:
             _series(axis, [rows.get(label) for label in labels], number, len(by_model), name)
         axis.set_yticks(range(len(labels)), [words(label) for label in labels])
         axis.set_ylim(len(labels) - 0.5, -0.5)
-        axis.set_xlabel(f"nats per {found.unit} gained over {found.baseline.name}")
-        axis.set_title(words(family), pad=22 if len(by_model) > 1 else 8)
+        is_few = any(row.clusters < FEW for rows in by_model.values() for row in rows.values())
+        few = f"; pale and hollow: fewer than {FEW} groups" * is_few
+        axis.set_xlabel(f"nats per {found.unit} gained over {found.baseline.name}{few}")
+        axis.set_title(words(family))
         if len(by_model) > 1:
-            axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(by_model), fontsize=8)
+            legend(figure, [axis])
     return figure
 
 
@@ -49,7 +51,8 @@ def _envelopes(axis: Axes, rows: Sequence[Row | None]) -> None:
 
 
 def _series(axis: Axes, rows: Sequence[Row | None], number: int, of: int, name: str) -> None:
-    color, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    seen = look(number)
+    axis.plot([], [], **seen, label=name)  # of many groups, whatever the first label has
     for place, row in enumerate(rows):
         if row is None or row.gap is None:
             continue
@@ -60,13 +63,10 @@ def _series(axis: Axes, rows: Sequence[Row | None], number: int, of: int, name: 
             row.gap,
             height,
             xerr=ends,
-            color=color,
-            marker=marker,
-            markersize=5,
-            markerfacecolor="white" if is_few else color,
+            **seen,
+            markerfacecolor="white" if is_few else seen["color"],
             elinewidth=1.4,
             alpha=0.6 if is_few else 1,
-            label=name if place == next(n for n, r in enumerate(rows) if r is not None) else None,
         )
 
 
@@ -75,25 +75,28 @@ def reliability(found: Comparison) -> Figure:
     curves = [record for record in found.calibration if record["family"] == ALL]
     names = [entry.name for entry in found.readings]
     with style():
-        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axis = figure.subplots()
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
         for record in curves:
-            number = names.index(record["reading"]) - 1
             bins = {name: np.array(values, float) for name, values in record["bins"].items()}
             axis.errorbar(
                 bins["confidence"],
                 bins["accuracy"],
                 yerr=1.96 * np.nan_to_num(bins["error"]),
-                color=GREY if number < 0 else PALETTE[number % len(PALETTE)],
-                marker="s" if number < 0 else MARKERS[number % len(MARKERS)],
-                markersize=4.5,
+                **_look(names.index(record["reading"])),
                 elinewidth=1,
+                clip_on=False,
                 label=f"{record['reading']}  ECE {record['ece']:.3f}",
             )
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share that came true", aspect="equal")
-        axis.legend(loc="upper left", fontsize=8)
+        figure.legend(loc="outside right upper", fontsize=8)
     return figure
+
+
+def _look(reading: int) -> Look:
+    """The baseline, which is the first reading, in grey; the others as in every picture of gaps."""
+    return {**look(0), "color": GREY, "marker": "s"} if reading == 0 else look(reading - 1)
 
 
 def frequency(found: Comparison) -> Figure:
@@ -107,13 +110,13 @@ def frequency(found: Comparison) -> Figure:
             rank, gap, low, high = (
                 np.array([p[name] for p in points], float) for name in ("rank", "value", "low", "high")
             )
-            color = PALETTE[number % len(PALETTE)]
-            axis.plot(rank, gap, color=color, marker=MARKERS[number % len(MARKERS)], markersize=5, label=model.name)
-            axis.fill_between(rank, low, high, color=color, alpha=0.15, linewidth=0)
+            axis.plot(rank, gap, **look(number), label=model.name)
+            axis.fill_between(rank, low, high, color=look(number)["color"], alpha=0.15, linewidth=0)
         axis.set_xscale("log")
-        axis.set(xlabel="frequency rank of the token", ylabel=f"nats per {found.unit} gained")
+        over = f"over {found.baseline.name}"
+        axis.set(xlabel="frequency rank of the token", ylabel=f"nats per {found.unit} gained\n{over}")
         axis.xaxis.set_major_formatter("{x:,.0f}")
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(found.models), fontsize=8)
+        legend(figure, [axis])
     return figure
 
 

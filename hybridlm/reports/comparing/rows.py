@@ -25,7 +25,7 @@ class Settings:
     """What a comparison is made with; `pairs` of placebos are (worse or first, better or second) names.
 
     Attributes:
-      margin: gaps smaller than this, in nats per unit, do not matter; declared before they are seen.
+      margin: gaps smaller than this, in nats per unit, do not matter; to be declared before they are seen.
       families: those to show, all if empty. filter: which tokens count. adjust: families of the regression.
       seeds: pairs that differ in seed alone, in any order. placebo: pairs whose second is trained more, or larger.
     """
@@ -109,7 +109,7 @@ def _columns(gap: Sums, judged: Judged, settings: Settings) -> Columns:
         "band_low": judged.band.low_C,
         "band_high": judged.band.high_C,
         "p_all": judged.p_all_C,
-        "is_p_all_least": judged.is_least_all_C,
+        "is_p_all_least": judged.is_least_C,
         "verdict": [verdict.value for verdict in judged.verdicts],
         "why": [why.value for why in judged.whys],
         "detectable": detectable(judged.band, judged.error_C, power=settings.power),

@@ -13,7 +13,7 @@ from hybridlm.reports.comparing import extras
 from hybridlm.reports.comparing.aligned import Aligned, Source, align
 from hybridlm.reports.comparing.methods import paragraph
 from hybridlm.reports.comparing.metrics import metrics
-from hybridlm.reports.comparing.paths import choose, names, place
+from hybridlm.reports.comparing.paths import choose, names, place, refuse_equals
 from hybridlm.reports.comparing.regression import formula, record_of, regression
 from hybridlm.reports.comparing.rows import Settings, plain, rows
 from hybridlm.reports.comparing.sums import part, select, sums, with_filtered
@@ -35,24 +35,26 @@ def compare(
 
     `settings.seeds` and `settings.placebo` are pairs of paths.
     """
-    require(len(set(paths)) > 1, "a comparison needs at least two token files; give a baseline and a model.")
+    require(len(paths) > 1, "a comparison needs at least two token files; give a baseline and a model.")
     every = list(dict.fromkeys([baseline or paths[0], *paths, *_flat(settings.seeds), *_flat(settings.placebo)]))
     require(
         not baseline or baseline in paths,
         f"--baseline={baseline} is none of the files to compare{nearest(baseline, paths)}",
     )
-    places = [place(text) for text in every]
-    header = {asked: token_reader.read_header(asked.path) for asked in places}
-    name_of = dict(zip(every, names(places)))
+    place_of = {text: place(text) for text in every}
+    header = {asked: token_reader.read_header(asked.path) for asked in place_of.values()}
+    chosen = choose(header)
+    refuse_equals([place_of[text] for text in paths], header, chosen)
+    name_of = dict(zip(every, names([*place_of.values()])))
     twice = [text for text, name in name_of.items() if [*name_of.values()].count(name) > 1]
-    require(not twice, f"{' and '.join(twice)} are one reading of one file; compare two.")
-    models = [name_of[text] for text in dict.fromkeys(paths) if text != every[0]]
+    require(not twice, f"{' and '.join(twice)} are one reading of one file; write it alike wherever it is named.")
+    models = [name_of[text] for text in paths if text != every[0]]
     settings = dataclasses.replace(
         settings,
         seeds=tuple((name_of[a], name_of[b]) for a, b in settings.seeds),
         placebo=tuple((name_of[a], name_of[b]) for a, b in settings.placebo),
     )
-    return _Run(settings, report).compare(places, header, name_of, models)
+    return _Run(settings, report).compare(header, chosen, name_of, models)
 
 
 def _flat(pairs):
@@ -74,11 +76,11 @@ class _Run:
         self._what = what
         self._advance(0)
 
-    def compare(self, places, header, name_of, models) -> tuple[Comparison, Aligned]:
+    def compare(self, header, chosen, name_of, models) -> tuple[Comparison, Aligned]:
         """All of it."""
-        sizes = [token_reader.count(asked.path) for asked in places]
+        sizes = [token_reader.count(asked.path) for asked in header]
         self._total = sum(sizes) + sizes[0] * (7 + 4 * len(models))
-        sources = self._read(places, header, name_of)
+        sources = self._read(header, chosen, name_of)
         whole = align(sources)
         left_out = len(sources[0].tokens) - len(whole.row_T)
         text = self._filtered(whole)
@@ -92,13 +94,13 @@ class _Run:
         main = only(text, [text.baseline.name, *models])
         return self._record(main, models, found, fits, table, (*lost, *notes), left_out), main
 
-    def _read(self, places, header, name_of) -> list[Source]:
-        chosen, sources, read = choose(header), [], {}
-        for asked in places:
+    def _read(self, header, chosen, name_of) -> list[Source]:
+        sources, read = [], {}
+        for asked, found in header.items():
             self._begin(f"reading {name_of[asked.text]}")
-            wanted = {chosen[other] for other in places if other.path == asked.path} | {"unigram"}
+            wanted = {chosen[other] for other in header if other.path == asked.path} | {"unigram"}
             if asked.path not in read:
-                known = wanted & set(header[asked].readings)
+                known = wanted & set(found.readings)
                 read[asked.path] = token_reader.read(asked.path, readings=known, advance=self._advance)
             sources.append(Source(name_of[asked.text], read[asked.path], chosen[asked]))
         return sources

@@ -95,7 +95,7 @@ def nats(value: float | None, sign: str = "") -> str:
 
 
 def chance(p: float | None, *, is_least: bool = False) -> str:
-    """A p-value as a person reads it, rounded up, so that 0.050 is at most 0.05; ≤ if no smaller one was possible."""
+    """A p-value as a person reads it, rounded up, so that 0.050 is at most 0.05; ≤ if no drawn flip got as far."""
     if p is None:
         return "–"
     if p < 0.001:

@@ -92,8 +92,8 @@ def _legend(found: Comparison) -> list[str]:
     models, margin = " or ".join(model.name for model in found.models), found.settings["margin"]
     return [
         f"gap: {found.baseline.name} minus {models}; positive where the latter predicts better.",
-        f"interval, p and verdict: of one test, and for all {len(found.rows)} gaps at once. p ≤: so many groups and "
-        "flips of their signs can give no smaller one.",
+        f"interval, p and verdict: of one test, and for all {len(found.rows)} gaps at once. p ≤: none of the flips "
+        "of signs that were drawn got as far.",
         f"differs: p is at most {1 - found.settings['level']:g}, and the interval leaves out zero. Bold: it differs, "
         f"on {FEW} groups or more.",
         f"equivalent: the interval is within ±{margin:g} nats per {found.unit}, whatever p.",

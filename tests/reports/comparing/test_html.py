@@ -164,6 +164,19 @@ def test_a_loss_is_told_with_the_interval_of_the_loss(compared):
     assert "loses <b>0.2200</b>" in page and "(0.1800 to 0.2600)" in page
 
 
+@pytest.mark.parametrize("verdict", ["undecided", "equivalent"])
+def test_the_headline_claims_no_direction_that_was_not_shown(compared, verdict):
+    found, aligned = compared
+    total = next(row for row in found.rows if row.family == "all")
+    open_ = dataclasses.replace(total, gap=0.004, band_low=-0.006, band_high=0.009, verdict=verdict)
+    page = render(
+        dataclasses.replace(found, rows=tuple(open_ if row is total else row for row in found.rows)), passages(aligned)
+    )
+    (headline,) = re.findall(r'<p class="headline">.*', page)
+    told = " ".join(re.sub("<[^>]*>", "", headline).split())
+    assert told == f"model gap +0.0040 nats per token (−0.0060 to +0.0090): {verdict}"
+
+
 def test_what_is_undecided_says_why_and_what_to_do(compared):
     found, aligned = compared
     word = next(row for row in found.rows if row.label == "word")

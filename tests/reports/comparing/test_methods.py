@@ -14,7 +14,7 @@ def test_every_setting_is_told(compared):
         "at least 499 random flips of the signs of whole groups (all of them for few groups; seed 0)",
         "95% intervals hold for all 6 gaps at once, by the smallest p of each flip",
         "percentiles of 300 bootstrap draws of whole groups",
-        "Gaps within ±0.01 nats per token were declared equivalent beforehand.",
+        "Gaps within ±0.01 nats per token count as equivalent, the default margin of hybridlm.",
         "regression of the gap on domain, log2 position, unigram cost and unigram cost squared",
         "one more of 1 pair that differ in seed alone",
         "one more of 2 pairs that differ in training or size",
@@ -22,6 +22,12 @@ def test_every_setting_is_told(compared):
         "base: tests 1, weights base, tokenizer words-1",
     ):
         assert part in text, part
+
+
+def test_a_margin_is_called_chosen_only_where_it_was(compared):
+    chosen = dataclasses.replace(compared[0], settings={**compared[0].settings, "margin": 0.02})
+    assert "within ±0.02 nats per token count as equivalent, a margin chosen for this comparison." in paragraph(chosen)
+    assert "beforehand" not in compared[0].methods + paragraph(chosen)
 
 
 def test_what_was_not_done_is_not_told(compared):

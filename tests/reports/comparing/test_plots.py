@@ -32,9 +32,9 @@ def test_envelopes_lie_behind_the_gaps(compared):
 
 def test_a_perfect_model_would_lie_on_the_line(compared):
     found, _ = compared
-    (axis,) = plots.reliability(found).axes
-    assert axis.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]
-    names = [text.get_text().split("  ")[0] for text in axis.get_legend().get_texts()]
+    figure = plots.reliability(found)
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[0, 0], [1, 1]]
+    names = [text.get_text().split("  ")[0] for text in figure.legends[0].get_texts()]
     assert names == ["base", "model"]
 
 

@@ -1,6 +1,7 @@
 """The laws of a comparison, on files that differ in known ways."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -80,9 +81,9 @@ def test_a_second_run_gives_the_same_bytes(record, token_files):
     assert comparison_tables.csv(again) == comparison_tables.csv(record)
 
 
-def test_a_model_is_the_same_as_itself(token_files):
-    path = str(token_files / "base")
-    found = compare([f"{path}@ar", path], "", QUICK)
+def test_a_model_is_the_same_as_its_copy(token_files, tmp_path):
+    copy = shutil.copytree(token_files / "base", tmp_path / "copy")
+    found = compare([str(token_files / "base"), str(copy)], "", QUICK)
     assert all((row.gap, row.p, row.verdict) == (0, 1, "equivalent") for row in found[0].rows if row.clusters > 1)
 
 
@@ -103,6 +104,12 @@ def test_any_number_of_models_is_corrected_together(record, token_files):
     alone, together = rows(record)["kind", "word"], rows(found, "model")["kind", "word"]
     assert alone.gap == pytest.approx(together.gap)
     assert together.band_high - together.band_low > alone.band_high - alone.band_low
+
+
+def test_a_pair_may_name_the_baseline_without_its_reading(token_files):
+    base, model, again = (str(token_files / name) for name in ("base", "model", "again"))
+    settings = dataclasses.replace(QUICK, seeds=((base, again),))
+    assert rows(compare([f"{base}@ar", model], "", settings)[0])["kind", "word"].seeds_place == "outside"
 
 
 def test_placebos_stand_beside_the_claim(compared):
@@ -167,6 +174,13 @@ def test_across_tokenizers(token_columns, token_files, tmp_path):
 
 REFUSED = {
     "one file": (["base"], {}, "a comparison needs at least two token files"),
+    "a column twice": (["base@ar", "model", "base@ar"], {}, "base@ar are the same reading, ar, of the same file"),
+    "a column with itself, written in two ways": (
+        ["base", "base@ar"],
+        {},
+        "base@ar are the same reading, ar, of the same file: their gap is zero on every token. Name another file, or "
+        "as PATH@READING another reading of this one, which has ar (exact), unigram (exact).",
+    ),
     "no reading": (["base", "model@arr"], {}, "has no reading 'arr'; did you mean 'ar'?"),
     "no file": (["base", "modle"], {}, "there is no token file"),
     "no family": (
