@@ -90,16 +90,15 @@ def oracle(tokens: Tokens, ar: str, other: str) -> dict[str, Any]:
 
 
 def ranks(tokens: Tokens, base: str, names: Sequence[str]) -> dict[str, Any]:
-    """Mean gap (base minus reading, nats) of tokens by the rank of frequency of their id."""
-    bin_T = np.digitize(tokens.columns["frequency_rank"], RANKS) - 1
-    bins = len(RANKS)
-    count_B = np.bincount(bin_T, minlength=bins)
+    """Mean gap (base minus reading, nats) of tokens by the rank of frequency of their id; bins that hold any."""
+    found, bin_T = np.unique(np.digitize(tokens.columns["frequency_rank"], RANKS) - 1, return_inverse=True)
+    count_B = np.bincount(bin_T)
 
     def gaps(name):
         gap_T = tokens.columns[f"score/{base}"] - tokens.columns[f"score/{name}"]
-        return (np.bincount(bin_T, gap_T, bins) / np.maximum(count_B, 1)).tolist()
+        return (np.bincount(bin_T, gap_T) / count_B).tolist()
 
-    return {"from": RANKS.tolist(), "tokens": count_B.tolist(), "gaps": {name: gaps(name) for name in names}}
+    return {"from": RANKS[found].tolist(), "tokens": count_B.tolist(), "gaps": {name: gaps(name) for name in names}}
 
 
 def replaced(tokens: Tokens, names: Sequence[str]) -> dict[str, Any]:
@@ -127,12 +126,12 @@ def draw(found: Mapping[str, Any], output: epath.Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 5), layout="constrained")
     for name, gaps in found["ranks"]["gaps"].items():
         left.plot(found["ranks"]["from"], gaps, label=name.replace("_", " "))
     left.axhline(0, color="black", linewidth=0.8)
     left.set(xscale="log", xlabel="rank of the token's id by frequency", ylabel="nats saved against autoregression")
-    left.legend(fontsize=7, ncols=2)
+    figure.legend(loc="outside lower left", fontsize=8, ncols=6)
     curve = found["adjustment"]
     right.plot(curve["common_P"], curve["rare_P"], "o-", color="#3569a8")
     for tau, x, y in zip(curve["value_P"], curve["common_P"], curve["rare_P"], strict=True):
