@@ -11,7 +11,7 @@
 # The module runs in the caller's directory. The environment follows setup.cfg and always holds the tests' packages,
 # which are small beside jax. What `launch` reads is explained in launch_tpu.sh, and all of it in docs/pods.md.
 #
-#   HYBRIDLM_VENV     where the environment lives (default: .venv beside this script)
+#   HYBRIDLM_VENV     where the environment lives, one for each checkout (default: .venv beside this script)
 #   HYBRIDLM_EXTRA    extras of setup.cfg to install (default: tpu, cuda or none, by the hardware found)
 #   HYBRIDLM_LOGS     directory of the logs of `local` and `launch` (default: runs/logs)
 set -euo pipefail
@@ -41,6 +41,19 @@ create() {
 prepare() {
   "$venv/bin/python" -m pip --version >/dev/null 2>&1 || create || { echo "$no_python" >&2 && exit 1; }
   run "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable "$project"
+}
+
+# An environment holds one checkout, by its path: another clone would swap the code under the first one's runs.
+refuse_theirs() {
+  local owner
+  [[ -f $venv/ready ]] || return 0
+  owner=$(<"$venv/ready")
+  owner=${owner%\[test*}
+  if [[ -f $owner/run_tpu.sh && ! $owner -ef $here ]]; then
+    echo "run_tpu.sh: $venv runs the code of $owner, not of $here." \
+      "Give each checkout an environment of its own: unset HYBRIDLM_VENV, or set it to another directory." >&2
+    exit 1
+  fi
 }
 
 ready() { [[ -f $venv/ready && $(<"$venv/ready") == "$wanted" ]]; }
@@ -99,6 +112,7 @@ case $1 in
     ;;
 esac
 
+refuse_theirs
 if $dry_run; then
   ready || prepare
 elif ! ready; then

@@ -8,6 +8,7 @@ import gc
 import importlib
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # `JAX_PLATFORMS=cuda pytest -m gpu` runs the accelerator's tests
 if os.environ["JAX_PLATFORMS"] == "cpu":
@@ -17,6 +18,7 @@ if os.environ["JAX_PLATFORMS"] == "cpu":
 
 import hypothesis
 import jax
+import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_debug_key_reuse", True)
@@ -48,3 +50,17 @@ def pytest_collection_finish():
     """What is imported stays, and need not be searched for garbage every few tests."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def importable(tmp_path, monkeypatch):
+    """The directory of a test, whose files can be imported until it ends, for the next may give its own the same names."""
+    monkeypatch.syspath_prepend(tmp_path)
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        module = sys.modules[name]
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        if any(place and tmp_path in pathlib.Path(place).parents for place in places):
+            del sys.modules[name]
+    importlib.invalidate_caches()

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from hybridlm.categories import alignment
+from hybridlm.categories.compiled import compiled
 from hybridlm.categories.document import Document
 from hybridlm.categories.family import PER_TOKEN, Family
 from hybridlm.categories.filters import Filter, parse
 from hybridlm.categories.lexicon import EMPTY, Lexicon
-from hybridlm.config.errors import require
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def compile_document(
     found = {}
     for family in families:
         if family.compile:
-            labels = _compiled(family, document)
+            labels = compiled(family, document)
             if family.rule != PER_TOKEN:
                 labels = alignment.to_tokens(family.rule, document.per_byte(labels), ends_N, document.bytes_S)
             found[family.name] = labels
@@ -71,29 +71,6 @@ def compile_shares(families: Sequence[Family], document: Document) -> dict[str, 
     """Family -> each token's share of bytes per label, for families that label text: what two tokenizers agree on."""
     labelled = [family for family in families if family.compile and family.rule != PER_TOKEN]
     return {
-        family.name: alignment.split(
-            document.per_byte(_compiled(family, document)), document.ends_N, len(family.labels)
-        )
+        family.name: alignment.split(document.per_byte(compiled(family, document)), document.ends_N, len(family.labels))
         for family in labelled
     }
-
-
-def _compiled(family: Family, document: Document) -> Int8[np.ndarray, "S"]:
-    require(
-        not family.needs or getattr(document.lexicon, family.needs) is not None,
-        f"family {family.name!r} needs lexicon.{family.needs}, which was not counted; make it from the training split "
-        "(hybridlm.categories.lexicon), or leave the family out.",
-    )
-    labels = np.asarray(family.compile(document))
-    unit, wanted = ("token", len(document.ids_N)) if family.rule == PER_TOKEN else ("character", len(document.text))
-    require(
-        labels.shape == (wanted,),
-        f"family {family.name!r} must give one label per {unit}, {wanted} of them, but its shape is {labels.shape}; "
-        f"its rule is {family.rule!r}.",
-    )
-    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
-    require(
-        low >= 0 and high < len(family.labels),
-        f"family {family.name!r} gave labels {low} to {high}, but it declares 0 to {len(family.labels) - 1}.",
-    )
-    return labels.astype(np.int8)

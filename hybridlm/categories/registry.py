@@ -22,6 +22,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+from hybridlm.categories.compiled import try_out
 from hybridlm.categories.families import FAMILIES
 from hybridlm.categories.family import Family
 from hybridlm.categories.lexicon import Lexicon
@@ -36,12 +37,21 @@ def families() -> tuple[Family, ...]:
     return (*POSITIONS, *FAMILIES, *_own)
 
 
+def own() -> tuple[str, ...]:
+    """The names of registered families."""
+    return tuple(family.name for family in _own)
+
+
 def register(family: Family) -> Family:
-    """Adds a family for the rest of the process, and returns it; raises ConfigError where its name is taken."""
+    """Adds a family for the rest of the process, and returns it.
+
+    Raises ConfigError where its name is taken, or where it does not label a made-up document as it declares.
+    """
     require(
         family.name not in {known.name for known in families()},
         f"there is already a family {family.name!r}; give yours another name.",
     )
+    try_out(family)
     _own.append(family)
     return family
 
@@ -49,11 +59,14 @@ def register(family: Family) -> Family:
 def load(modules: Sequence[str]) -> None:
     """Imports modules that register families, those of `data.label_modules`; ConfigError where one cannot be."""
     for name in modules:
+        before = len(_own)
         try:
             importlib.import_module(name)
         except ConfigError:
+            del _own[before:]  # once mended, the module is imported as a whole
             raise
         except Exception as error:
+            del _own[before:]
             raise ConfigError(
                 f"data.label_modules names {name!r}, which cannot be imported: {type(error).__name__}: {error}. It is "
                 "the dotted name of a Python file that registers families of labels; is the folder it is counted from "

@@ -27,7 +27,7 @@ ROUNDING = 1e-4
 def imported(path: str) -> OwnGate:
     """The function at "package.module:function", held between 0 and 1; raises ConfigError where it is no gate."""
     function, file = _found(path)
-    found = tuple(inspect.signature(function).parameters)
+    found = _parameters(path, function)
     require(
         len(found) == 1,
         f"the gate {path!r} takes {', '.join(found) or 'nothing'}, and a gate is given one argument, the Context of "
@@ -35,6 +35,16 @@ def imported(path: str) -> OwnGate:
     )
     _try(f"the gate {path!r}", function, file)
     return lambda known: jnp.clip(jnp.asarray(function(known), jnp.float32), 0, 1)
+
+
+def _parameters(path: str, function: OwnGate) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except ValueError as error:
+        raise ConfigError(
+            f"the gate {path!r} does not say what it takes, as functions written in C do not; write one of Python that "
+            "takes the Context of two predictions and calls it."
+        ) from error
 
 
 def _found(path: str) -> tuple[OwnGate, str]:
@@ -46,12 +56,17 @@ def _found(path: str) -> tuple[OwnGate, str]:
         raise ConfigError(
             f"combination.gate={path!r} cannot be imported: {error}; is its folder on PYTHONPATH?"
         ) from error
+    file = getattr(module, "__file__", None)
+    require(
+        file is not None,
+        f"combination.gate={path!r}: {name!r} is no file of Python code, but a part of Python itself or a folder; name "
+        "the file that your gate is written in, as package.module:function.",
+    )
     functions = [name for name, value in vars(module).items() if callable(value)]
     require(
-        attribute in functions,
-        f"combination.gate={path!r} names no function of {module.__file__}{nearest(attribute, functions)}",
+        attribute in functions, f"combination.gate={path!r} names no function of {file}{nearest(attribute, functions)}"
     )
-    return getattr(module, attribute), module.__file__
+    return getattr(module, attribute), file
 
 
 def _try(gate: str, function: OwnGate, file: str) -> None:

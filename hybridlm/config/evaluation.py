@@ -136,7 +136,8 @@ class EvaluationConfig:
       overlap by as many, and each token is scored once. 0 reads the rows as they are.
     readings: columns of the report by name. combinations: further columns, of two readings each.
     draws: bootstrap draws over split groups. seed: of Monte-Carlo samples.
-    families: of labels, shown in the table and on the page; files hold all there are, and () shows them too.
+    families: of labels, shown in the table and on the page, and one's own beside them; files hold all there are, and
+        () shows them too.
     """
 
     split: str = "validation"

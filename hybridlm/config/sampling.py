@@ -100,6 +100,11 @@ class SamplingConfig:
             f"steps={self.steps} must be at least 1; as many as there are tokens to write is exact, fewer are faster.",
         )
         require(
+            0 <= self.threshold <= 1,
+            f"threshold={self.threshold} is the probability from which tokens are written at once, so it must lie "
+            "between 0 and 1; at 0 none is.",
+        )
+        require(
             (self.sampler == COMBINED) == (self.combination is not None),
             f"sampler={self.sampler!r} with combination={self.combination}: a combination is what the sampler "
             f"{COMBINED!r} writes with, so name both, such as --sampler=combined --experts=ar,block:chain "

@@ -113,10 +113,11 @@ def _hashes(text: str) -> Iterator[int]:
 
 def _report(split: str, overlap: Overlap, progress: Progress) -> None:
     line = f"{split}: {overlap.line}"
-    remark(progress, line)
-    if overlap.share > MOST_OVERLAP:
-        warnings.warn(
-            f"{line}, more than {MOST_OVERLAP:.0%}: scores on {split} will partly show memory. Put documents that "
-            "share text into one 'group', or remove what they share.",
-            stacklevel=4,
-        )
+    if overlap.share <= MOST_OVERLAP:
+        remark(progress, line)
+        return
+    warnings.warn(
+        f"{line}, more than {MOST_OVERLAP:.0%}: scores on {split} will partly show memory. Put documents that share "
+        "text into one 'group', or remove what they share.",
+        stacklevel=4,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from etils import epath
 
-from hybridlm.categories import lexicon
+from hybridlm.categories import lexicon, registry
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.config.sources import AuditConfig, Source
@@ -113,6 +113,7 @@ def _begin(config: DataConfig, work: epath.Path, progress: Progress) -> None:
     """Finds the chosen documents and the vocabulary, from which all later work begins, unless an earlier call did."""
     if (work / workers.VOCABULARY).exists():
         return
+    registry.load(config.label_modules)  # a family that cannot be is refused before any text is read
     found = (sources.at_hand(source, work / f"source-{n}", progress) for n, source in enumerate(config.named_sources))
     config = dataclasses.replace(config, sources=tuple(found), mixing=())
     tokenizer = _given_tokenizer(config)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from hybridlm.config import logins
+from hybridlm.config import logins, own_code
 from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.config.sources import AuditConfig, Source
@@ -25,6 +25,8 @@ def of(config: DataConfig, seed: int) -> dict[str, object]:
         fields |= {"tokenizer": tokenizer_files.load(config.tokenizer).sha256}
     if config.tokenizer != "train":
         fields |= {"vocab_size": None}
+    if config.label_modules:
+        fields |= {f"the file of {name}": digest for name, digest in own_code.digests(config.label_modules).items()}
     return fields | _digests(config.named_sources)
 
 

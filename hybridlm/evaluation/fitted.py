@@ -9,10 +9,12 @@ from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.data.prepared import Prepared
 from hybridlm.evaluation import combined_fit
 from hybridlm.evaluation.combined import Expert
+from hybridlm.evaluation.joined import FILE
 from hybridlm.evaluation.readings import Other
 from hybridlm.evaluation.run import batches
 from hybridlm.evaluation.task import Batch, Task
 from hybridlm.evaluation.windows import SLOT
+from hybridlm.reports.progress import remark
 
 ROWS = 256
 """Validation rows, spread evenly, whose hidden states lie on the device at once."""
@@ -53,14 +55,22 @@ def fitted(config: EvaluationConfig, task: Task, networks: Mapping[str, Other], 
     experts = {name: Expert(one.task, config.readings[name], one.also) for name, one in networks.items()}
     params = {name: one.params for name, one in networks.items()}
 
-    def fit(combination: Combination) -> Combination:
+    def fit(name: str, combination: Combination) -> Combination:
         if not is_open(combination):
             return combination
+        remark(_fitting(name, min(ROWS, len(prepared.rows("validation")))))
         text = combined_fit.held_out(combination, experts, params, _without_slots(prepared, rows))
         return combined_fit.fit(combination, task, text)
 
-    combinations = {name: fit(combination) for name, combination in config.combinations.items()}
+    combinations = {name: fit(name, combination) for name, combination in config.combinations.items()}
     return dataclasses.replace(config, combinations=combinations)
+
+
+def _fitting(name: str, rows: int) -> str:
+    return (
+        f"fitting the numbers of combination {name!r} on {rows} rows of the run's validation text; {FILE} of the "
+        f"report will keep the call with them, which --combine={name}=CALL reads without another fit"
+    )
 
 
 def _without_slots(prepared: Prepared, config: EvaluationConfig) -> Iterator[Batch]:

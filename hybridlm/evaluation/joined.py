@@ -87,6 +87,9 @@ def lines(joined: Mapping[str, Joined]) -> Iterator[str]:
         yield f"  {one.floor:.3f} for the oracle switch of {first} and {second}, which knows the token: not a model"
         if one.refined is not None:
             yield f"  refined: {histogram(one.refined)}"
+        if len({f"{share:.3f}" for *_, share, _ in one.shares}) == 1:
+            yield f"  share of {first}: {one.shares[0][2]:.3f} of every category"
+            continue
         yield f"  share of {first}, and tokens:"
         for family, label, share, tokens in one.shares:
             yield f"    {family:<20} {label:<24} {share:6.3f} {tokens:>12,}"

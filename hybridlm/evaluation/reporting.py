@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import pandas as pd
 from etils import epath
 
 import hybridlm
+from hybridlm.categories import registry
 from hybridlm.categories.tables import describe
-from hybridlm.config import trained
+from hybridlm.config import own_code, trained
 from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.storage import to_dict
@@ -68,7 +69,7 @@ def write(
     if not distributed.is_primary():
         return
     combined, scores = joined.of(config, facts.task, found), of(facts, found)
-    shown = of_families(scores, facts.experiment.evaluation.families)
+    shown = of_families(scores, _shown(facts.experiment.evaluation))
     files = {
         "scores.csv": functools.partial(export.export, scores),
         "tokens.parquet": functools.partial(_write_tokens, facts, found),
@@ -80,7 +81,7 @@ def write(
     for name in stages("writing", files):
         files[name](directory / name)
     terminal.show(shown)
-    for line in joined.lines(combined):
+    for line in (*_left_out(scores, shown), *joined.lines(combined)):
         print(line)
     print(f"\nreport: {directory / 'report.html'}")
 
@@ -95,8 +96,19 @@ def _write_tokens(facts: Facts, found: Evaluation, path: epath.Path) -> None:
         tokenizer=facts.tokenizer.sha256,
         checkpoint=facts.fingerprints.get("weights", f"{facts.experiment.name}, step {facts.step}"),
         run={"name": facts.experiment.name, "step": facts.step, "split": facts.split},
-        shown=facts.experiment.evaluation.families,
+        shown=_shown(facts.experiment.evaluation),
     )
+
+
+def _shown(config: EvaluationConfig) -> tuple[str, ...]:
+    """The families that are looked at: those of the config, and one's own; () is all."""
+    return config.families and tuple(dict.fromkeys((*config.families, *registry.own())))
+
+
+def _left_out(scores: Scores, shown: Scores) -> Iterator[str]:
+    """Where families are that no table shows."""
+    if more := [family for family in scores.families if family not in shown.families]:
+        yield f"not shown: {', '.join(more)}. scores.csv has them; --config.evaluation.families='()' shows all."
 
 
 def _write_page(facts: Facts, found: Evaluation, shown: Scores, metrics: epath.Path | None, path: epath.Path) -> None:
@@ -164,7 +176,14 @@ def _run(facts: Facts, found: Evaluation) -> dict[str, Any]:
 def request(facts: Facts) -> str:
     """A hash of all that decides the values: model, text, and how one reads the other."""
     asked = [to_dict(facts.experiment), dict(facts.fingerprints), facts.split, facts.step, hybridlm.__version__]
+    asked += [code] if (code := _own_code(facts.experiment)) else []
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _own_code(experiment: Experiment) -> dict[str, str | None]:
+    """Of gates and families of labels that a user wrote: an edited one decides otherwise."""
+    gates = (one.gate.partition(":")[0] for one in experiment.evaluation.combinations.values() if ":" in one.gate)
+    return own_code.digests((*gates, *experiment.data.label_modules))
 
 
 def is_written(facts: Facts, directory: epath.Path) -> bool:
@@ -184,7 +203,10 @@ def fingerprint(found: Evaluation) -> str:
 
 
 def _samples(facts: Facts, columns: Sequence[Column], read: Evaluation) -> list[Sample]:
-    """The beginnings of some documents from different groups, with what every token cost under each column."""
+    """The first pieces of some documents that lie in the rows read first, with what every token cost under each column.
+
+    A piece begins where its row does, which may be within the document.
+    """
     columns, found = [column.name for column in columns], []
     kept = ["document", "positions", "tokens", *columns]
     first = itertools.islice(read.tokens, SAMPLED)

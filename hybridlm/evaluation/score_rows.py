@@ -11,7 +11,10 @@ from hybridlm.evaluation.totals import Totals
 from hybridlm.evaluation.values import SUMMED
 from hybridlm.reports.scores import Column, Row
 from hybridlm.statistics.class_mass import class_mass
-from hybridlm.statistics.intervals import linearised, means
+from hybridlm.statistics.intervals import linearised, means, of_shares
+
+SHARES = {"confidence", "accuracy", "top_5", "reciprocal_rank", "share"}
+"""What lies between 0 and 1 for every token."""
 
 
 def column(facts: readings.Column, totals: Totals, note: str = "") -> Column:
@@ -40,7 +43,10 @@ def rows(
     tokens_NC = totals.tokens_NC[is_here_N]
     how = {"seed": config.seed, "draws": config.draws}
     found = means(totals.nats_NC[is_here_N], tokens_NC, **how, monte_carlo_error_C=error_C)
-    details = {name: linearised(total_NC[is_here_N], tokens_NC) for name, total_NC in _details(column, totals).items()}
+    details = {
+        name: (of_shares if name in SHARES else linearised)(total_NC[is_here_N], tokens_NC)
+        for name, total_NC in _details(column, totals).items()
+    }
     mass_NC, mass_C = totals.mass_NC[is_here_N], np.full(len(labels), np.nan)
     if np.isfinite(mass_NC).any():
         mass = class_mass(mass_NC, tokens_NC, tokens_NC[:, 0], **how)

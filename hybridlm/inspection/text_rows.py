@@ -58,8 +58,18 @@ def rows_of_text(
                 cells, name = count_documents(passing, TEXT, path, domains, made.tokenizer, advance), SAMPLE
             source = Source(path=str(written))
         prepared = prepare_for_evaluation(source.path, made, row_length, where, progress=progress)
-    findings = (corpus.duplicates.line, _how_much(corpus, chosen), _whose(vocabulary, came, corpus))
+    findings = (_copies(corpus), _how_much(corpus, chosen), _whose(vocabulary, came, corpus))
     return Look(_called(prepared, path, name), corpus.account | prepared.manifest.drops, findings, cells)
+
+
+def _copies(corpus: Corpus) -> str:
+    """How many documents repeat others, which nothing here leaves out."""
+    if not corpus.duplicates.documents:
+        return corpus.duplicates.line
+    return (
+        f"{corpus.duplicates.line}; counted, and still in every number here. `hybridlm prepare` leaves them out "
+        "unless data.audit.duplicate='keep'"
+    )
 
 
 def _domains(corpus: Corpus, vocabulary: Vocabulary | None) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from hybridlm.config.evaluation import Reading
 from hybridlm.config.experiment import Experiment
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.data.vocabulary import load_vocabulary
+from hybridlm.evaluation import kernels
 from hybridlm.evaluation.readings import Other
 from hybridlm.evaluation.task import Task, task_of
-from hybridlm.offline.opened import Checkpoint, checkpoint, on_mesh
+from hybridlm.offline.opened import Checkpoint, on_mesh, saved
 from hybridlm.storage import digests, workdir
 
 
@@ -49,7 +50,9 @@ def found(readings: Mapping[str, Reading], row_length: int, task: Task, tokenize
 
 
 def _found(run: str) -> Beside:
-    read = checkpoint(epath.Path(run), -1, (), {})
+    there = saved(epath.Path(run), -1, (), {})
+    kernels.check(there.experiment.model)
+    read = there.read()
     vocabulary = load_vocabulary(read.source / workdir.VOCABULARY)
     return Beside(read.experiment, task_of(read.experiment, vocabulary), read)
 

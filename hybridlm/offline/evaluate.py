@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 import jax
-from absl import logging
 from etils import epath
 
 from hybridlm.categories import registry
@@ -15,7 +14,7 @@ from hybridlm.config.experiment import Experiment
 from hybridlm.data.prepare import EVALUATION, prepare, prepare_for_evaluation
 from hybridlm.data.prepared import Prepared
 from hybridlm.data.vocabulary import load_vocabulary
-from hybridlm.evaluation import fitted, reporting
+from hybridlm.evaluation import fitted, kernels, reporting
 from hybridlm.evaluation import task as tasks
 from hybridlm.evaluation.kept import Kept
 from hybridlm.evaluation.readings import Other, scorer
@@ -25,9 +24,9 @@ from hybridlm.evaluation.task import task_of
 from hybridlm.models import size
 from hybridlm.offline import beside, published
 from hybridlm.offline.beside import Beside
-from hybridlm.offline.opened import checkpoint, on_mesh
+from hybridlm.offline.opened import on_mesh, saved
 from hybridlm.offline.subject import Subject
-from hybridlm.reports.progress import progress
+from hybridlm.reports.progress import progress, remark
 from hybridlm.sharding import distributed, placement
 from hybridlm.sharding import mesh as meshes
 from hybridlm.storage import digests, workdir
@@ -95,7 +94,7 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
         rows=subject.prepared.rows(subject.split),
     )
     if reporting.is_written(facts, directory):
-        logging.info("%s is scored already: %s holds its report", model, directory)
+        remark(f"{model} is scored already: {directory} holds its report")
         return
     # several processes may not see each other's files
     kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
@@ -144,7 +143,9 @@ def _trained(
     """A checkpoint of a run."""
     # a user's own text is read whole unless they ask for less
     overrides = {"evaluation.rows": "0", **overrides} if data else overrides
-    found = checkpoint(source, step, readings, overrides)
+    run = saved(source, step, readings, overrides)
+    kernels.check(run.experiment.model)
+    found = run.read()
     experiment, stored = found.experiment, found.metadata["fingerprints"]
     directory.mkdir(parents=True, exist_ok=True)
     prepared, split = _text(experiment, source, directory, data)

@@ -5,6 +5,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from etils import epath
 
@@ -18,6 +19,7 @@ from hybridlm.evaluation import mask_facts
 from hybridlm.offline import networks, written_by_two
 from hybridlm.offline.opened import Opened, open_model
 from hybridlm.reports import denoising
+from hybridlm.reports.progress import remark
 from hybridlm.sampling import samplers, streaming
 from hybridlm.sampling.stopping import Reader
 from hybridlm.sampling.trace import Trace
@@ -85,30 +87,55 @@ def generate(
 
     With `picture`, the path of an HTML file, the steps of a diffusion sampler are written there.
     """
-    require(
-        not picture or not epath.Path(picture).is_dir(),
-        f"--picture={picture} is a directory, and a picture is one file; name it, such as {picture}/denoising.html.",
-    )
+    _check_picture(picture)
     config = dataclasses.replace(config, record=bool(picture))
     accept = functools.partial(check, prompts, config)
     opened = open_model(model, step=step, overrides=overrides, accept=accept)
-    is_single = len(prompts) * config.num == 1
     begin = time.perf_counter()
-    heard = _aloud(prompts[0]) if is_single else _nobody
-    texts, trace = write(opened, prompts, config, heard=heard)
-    heard(0, "")  # the prompt of a text that ended at once
+    texts, trace = _printed(opened, prompts, config)
     seconds, count = time.perf_counter() - begin, sum(len(text.ids) for text in texts)
-    for number, text in enumerate(texts, 1):
-        print("" if is_single else f"{RULE} {number}\n{text.prompt}{text.written}")
     print(f"{count} tokens in {seconds:.1f} s, compiling included", file=sys.stderr)
     if config.combination is not None:
         print(written_by_two.summary(config.combination, texts), file=sys.stderr)
     if picture:
-        given = [_given(text, opened.tokenizer.eos) for text in texts]
-        facts = {"model": model, "sampler": config.sampler}
-        epath.Path(picture).parent.mkdir(parents=True, exist_ok=True)
-        denoising.write(trace, opened.tokenizer.token_bytes, picture, given=given, facts=facts)
+        _draw(picture, trace, texts, opened.tokenizer, {"model": model, **_told(config)})
     return ExitCode.DONE
+
+
+def _check_picture(picture: str) -> None:
+    """Refuses a directory before anything is written."""
+    require(
+        not picture or not epath.Path(picture).is_dir(),
+        f"--picture={picture} is a directory, and a picture is one file; name it, such as {picture}/denoising.html.",
+    )
+
+
+def _printed(opened: Opened, prompts: Sequence[str], config: SamplingConfig) -> tuple[list[Text], Trace | None]:
+    """What `write` gives, on standard output: a single text while it is written, several at the end."""
+    if len(prompts) * config.num == 1:
+        heard = _aloud(prompts[0])
+        found = write(opened, prompts, config, heard=heard)
+        heard(0, "")  # the prompt of a text that ended at once
+        print()
+        return found
+    found = write(opened, prompts, config)
+    for number, text in enumerate(found[0], 1):
+        print(f"{RULE} {number}\n{text.prompt}{text.written}")
+    return found
+
+
+def _told(config: SamplingConfig) -> dict[str, Any]:
+    """How a text was drawn, so that its picture says how to draw it again: what the sampler reads and what is set."""
+    read = {name: value for name in samplers.SAMPLERS[config.sampler].reads if (value := getattr(config, name))}
+    return {"sampler": config.sampler, **read, "temperature": config.choice.temperature, "seed": config.seed}
+
+
+def _draw(picture: str, trace: Trace, texts: Sequence[Text], tokenizer: Tokenizer, facts: Mapping[str, Any]) -> None:
+    """Writes the steps of a sampler as a page."""
+    given = [_given(text, tokenizer.eos) for text in texts]
+    epath.Path(picture).parent.mkdir(parents=True, exist_ok=True)
+    denoising.write(trace, tokenizer.token_bytes, picture, given=given, facts=facts)
+    remark(f"picture: {picture}")
 
 
 def _given(text: Text, eos: int) -> denoising.Given:

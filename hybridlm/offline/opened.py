@@ -33,7 +33,7 @@ Accept = Callable[[Experiment, Tokenizer], None]
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """One step of a run. Attributes: experiment: as the checkpoint records it, with changes. metadata: what it says."""
+    """One step of a run. Attributes: experiment: what it was trained as, with changes. metadata: what it says."""
 
     source: epath.Path
     checkpoints: Checkpoints
@@ -46,23 +46,44 @@ class Checkpoint:
         return self.checkpoints.restore_params(self.step, shapes)
 
 
-def saved(source: epath.Path, step: int) -> Checkpoints:
-    """The checkpoints of a run, of which nothing is read yet; refused where the named step is not among them."""
-    workdir.read_config(source)  # refuses what is no run before anything else is looked for
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A run of whose checkpoints nothing is read yet. Attributes: step: the one to read, -1 for the newest valid one.
+    config: of the run. experiment: the same with changes."""
+
+    source: epath.Path
+    checkpoints: Checkpoints
+    step: int
+    config: Experiment
+    experiment: Experiment
+
+    def read(self) -> Checkpoint:
+        """The checkpoint, all of its bytes checked."""
+        step = self.checkpoints.latest_valid() if self.step == -1 else self.step
+        metadata = self.checkpoints.read_metadata(step)
+        _check_trained(self.source, self.config, from_dict(Experiment, metadata["config"]), step)
+        return Checkpoint(self.source, self.checkpoints, step, self.experiment, metadata)
+
+
+def saved(source: epath.Path, step: int, readings: Sequence[str], overrides: Mapping[str, str]) -> Saved:
+    """A run as its config says it, with these readings and changes; refused where the named step is not saved."""
+    config = workdir.read_config(source)  # refuses what is no run before anything else is looked for
     checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
     known = checkpoints.steps()
     require(bool(known), "--model holds no checkpoint yet; let `hybridlm train` save one (config.checkpoint.every).")
     require(step == -1 or step in known, f"--step={step} is not among the checkpoints of --model: {known}.")
-    return checkpoints
+    experiment = changed(only(config, readings), overrides, OVERRIDABLE)
+    return Saved(source, checkpoints, step, config, experiment)
 
 
-def checkpoint(source: epath.Path, step: int, readings: Sequence[str], overrides: Mapping[str, str]) -> Checkpoint:
-    """The named step of a run, or its newest valid one for -1."""
-    checkpoints = saved(source, step)
-    step = checkpoints.latest_valid() if step == -1 else step
-    metadata = checkpoints.read_metadata(step)
-    experiment = changed(only(from_dict(Experiment, metadata["config"]), readings), overrides, OVERRIDABLE)
-    return Checkpoint(source, checkpoints, step, experiment, metadata)
+def _check_trained(source: epath.Path, config: Experiment, then: Experiment, step: int) -> None:
+    """Refuses a run whose config says another network than its checkpoint was trained as."""
+    for name in ("model", "objectives", "mask"):
+        require(
+            getattr(config, name) == getattr(then, name),
+            f"{source / workdir.CONFIG} has another {name} than checkpoint {step} was trained with. `hybridlm train` "
+            "writes both alike, so one was edited or comes from another run; bring back the one that was there.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +120,10 @@ def open_model(
         load = functools.partial(found.load, task)
         return _opened(found.experiment, found.vocabulary.tokenizer, task, load, found.has_bos)
     source = epath.Path(model)
-    saved(source, step)
+    run = saved(source, step, (), overrides)
     vocabulary = load_vocabulary(source / workdir.VOCABULARY)
-    accept(workdir.read_config(source), vocabulary.tokenizer)
-    found = checkpoint(source, step, (), overrides)
+    accept(run.experiment, vocabulary.tokenizer)
+    found = run.read()
     return _opened(found.experiment, vocabulary.tokenizer, task_of(found.experiment, vocabulary), found.load)
 
 

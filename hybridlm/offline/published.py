@@ -24,6 +24,7 @@ from hybridlm.data import tokenizer_files
 from hybridlm.data.prepare import EVALUATION, prepare_for_evaluation
 from hybridlm.data.shards import sha256
 from hybridlm.data.vocabulary import Vocabulary
+from hybridlm.evaluation import kernels
 from hybridlm.evaluation.task import Task, task_of
 from hybridlm.interop import Pretrained
 from hybridlm.masks import Mask
@@ -115,6 +116,7 @@ def subject(
         "--data=FILE_OR_DIRECTORY.",
     )
     found = find(model, readings, overrides)
+    kernels.check(found.experiment.model)
     directory.mkdir(parents=True, exist_ok=True)
     row_length = found.experiment.data.row_length
     prepared = prepare_for_evaluation(data, found.vocabulary, row_length, directory / workdir.DATA)

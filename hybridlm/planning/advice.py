@@ -44,7 +44,7 @@ def _fewer_rows(plan: Plan) -> Iterator[str]:
             takes = f"{memory / GIB:.2f} GiB by rule, up to {plan.margin * memory / GIB:.2f} compiled"
             yield f"fewer rows at once: training.accumulate={passes}, {found}: {takes}"
     if not tried:
-        yield "parts of rows on each of more chips: mesh.sequence=2"
+        yield f"parts of rows on each of more chips: mesh.sequence={2 * plan.workload.mesh.shape['sequence']}"
 
 
 def _more_passes(plan: Plan) -> Iterator[tuple[int, Bytes]]:

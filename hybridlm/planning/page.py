@@ -12,6 +12,7 @@ from hybridlm.planning.estimate import MARGIN, Bytes, saved_by_head_kernel
 from hybridlm.planning.plan import Plan
 from hybridlm.planning.program import NoProgram
 from hybridlm.planning.roofline import ACHIEVED
+from hybridlm.sharding import rules
 
 
 def page(plan: Plan) -> str:
@@ -53,14 +54,15 @@ def _compiled(plan: Plan) -> dict[str, Bytes]:
 
 def _assumed(plan: Plan) -> list[str]:
     """Kernels that ask the machine they run on, which is not this one, what it is."""
-    model = plan.workload.experiment.model
-    if plan.topology.chip.platform != "gpu" or plan.topology.count > 1:
+    model, mesh = plan.workload.experiment.model, plan.workload.mesh
+    if plan.topology.chip.platform != "gpu" or rules.parts(mesh, "batch") != mesh.size:
         return []
-    if model.dtype != "bfloat16" or model.logit_softcap:
+    has_own_loss = any(one.corruption == "uniform" for one in plan.workload.experiment.objectives.values())
+    if model.dtype != "bfloat16" or model.logit_softcap or (has_own_loss and mesh.size > 1):
         return []
     return [
         f"assumed: a head that writes logits, {saved_by_head_kernel(plan.workload) / GIB:.2f} GiB more than the kernel "
-        "that one H100 alone takes\nwhere shapes suit it; a run says which under `head`, docs/performance.md how fast"
+        "that H100s take\nwhere shapes suit it; a run says which under `head`, docs/performance.md how fast"
     ]
 
 

@@ -97,8 +97,12 @@ class Ordered:
         check_steps(self.steps)
         one_of("order", self.order, ORDERS)
         require(
-            0 <= self.threshold <= 1 and not (self.threshold and self.order != "confidence"),
-            f"threshold={self.threshold} is a probability, and goes with order='confidence'; order is {self.order!r}.",
+            0 <= self.threshold <= 1,
+            f"threshold={self.threshold} is a probability, so it must lie between 0 and 1; at 0 it has no effect.",
+        )
+        require(
+            not self.threshold or self.order == "confidence",
+            f"threshold={self.threshold} goes with order='confidence'; order is {self.order!r}.",
         )
         require(
             self.bound >= 0 and not (self.bound and self.order != "entropy"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from hybridlm import masks
 from hybridlm.config.errors import require
 from hybridlm.config.objective import Objective
-from hybridlm.config.sampling import SamplingConfig
+from hybridlm.config.sampling import COMBINED, SamplingConfig
 from hybridlm.masks import Mask
 from hybridlm.sampling import autoregressive, denoisers, random_order, speculative
 from hybridlm.sampling.blocks import Sizes
@@ -75,7 +75,7 @@ def make(config: SamplingConfig, trained: Trained) -> Writer:
 def check(config: SamplingConfig, objectives: Mapping[str, Objective]) -> None:
     """Refuses a sampler that needs what these objectives do not teach, or that does not read what is set."""
     kind = SAMPLERS[config.sampler]
-    fitting = [name for name, other in SAMPLERS.items() if other.fits(objectives)]
+    fitting = _fitting(objectives)
     require(
         kind.fits(objectives),
         f"sampler {config.sampler!r} needs a model trained {kind.needs}, but this one was trained on "
@@ -90,6 +90,12 @@ def check(config: SamplingConfig, objectives: Mapping[str, Objective]) -> None:
     check_read(config, kind.reads)
 
 
+def _fitting(objectives: Mapping[str, Objective]) -> list[str]:
+    """The samplers for a model; what writes from left to right may also be one of two experts."""
+    names = [name for name, kind in SAMPLERS.items() if kind.fits(objectives)]
+    return names + [COMBINED] * bool({"autoregressive", "block_diffusion"} & {*names})
+
+
 def check_read(config: SamplingConfig, reads: Collection[str]) -> None:
     """Refuses one of `SETTINGS` that the sampler, which reads these alone, would pass over in silence."""
     unread = [name for name in SETTINGS if name not in reads and getattr(config, name) != SETTINGS[name]]
@@ -101,15 +107,18 @@ def check_read(config: SamplingConfig, reads: Collection[str]) -> None:
     )
 
 
-def block_size(config: SamplingConfig, trained: Trained) -> int:
-    """The block size of training, which nobody may contradict; 0 where it knew no blocks."""
-    sizes = sorted({one.block_size for one in trained.objectives.values() if is_denoising_blocks(one)})
+def denoising_blocks(config: SamplingConfig, trained: Trained) -> Objective | None:
+    """The objective that taught blocks of the size asked for, or of the smallest; None where none taught any.
+
+    Raises ConfigError where the size is none of training.
+    """
+    learned = {one.block_size: one for one in reversed(trained.objectives.values()) if is_denoising_blocks(one)}
     require(
-        config.block_size in (0, *sizes) or not sizes,
-        f"block_size={config.block_size} is not that of training, {' or '.join(map(str, sizes))}: the network has only "
-        "seen noise in blocks of that size. Leave it out.",
+        config.block_size in (0, *learned) or not learned,
+        f"block_size={config.block_size} is not that of training, {' or '.join(map(str, sorted(learned)))}: the "
+        "network has only seen noise in blocks of that size. Leave it out.",
     )
-    return config.block_size or (sizes[0] if sizes else 0)
+    return learned[config.block_size or min(learned)] if learned else None
 
 
 def is_next_token(objective: Objective) -> bool:
@@ -140,8 +149,9 @@ def _autoregressive(config: SamplingConfig, trained: Trained) -> Writer:
 
 
 def _speculative(config: SamplingConfig, trained: Trained) -> Writer:
-    mask, size = _next_token_mask(trained), block_size(config, trained) or DRAFT
-    two_streams = trained.joined(masks.block_diffusion(), trained.first(is_denoising).window)
+    mask, learned = _next_token_mask(trained), denoising_blocks(config, trained) or trained.first(is_denoising)
+    size = learned.block_size or config.block_size or DRAFT
+    two_streams = trained.joined(masks.block_diffusion(), learned.window)
     draft = BlockDraft(block_size=size, mask_id=trained.mask_id, mask=two_streams, choice=config.choice)
     start = functools.partial(speculative.start, tokens=config.tokens, room=size + 1, mask=mask)
     about = {"draft": draft, "mask": mask, "choice": config.choice, "eos": trained.eos}
@@ -168,8 +178,8 @@ def _denoising_texts(corruption: str, config: SamplingConfig, trained: Trained) 
 
 
 def _denoising_blocks(config: SamplingConfig, trained: Trained) -> Writer:
-    size = block_size(config, trained)
-    learned = trained.first(lambda objective: is_denoising_blocks(objective) and objective.block_size == size)
+    learned = denoising_blocks(config, trained)
+    size = learned.block_size
     sampler = denoisers.denoiser(config, learned, size)
     mask = trained.joined(masks.block_diffusion(), learned.window)
     about = {"mask": mask, "mask_id": trained.mask_id, "eos": trained.eos}

@@ -24,6 +24,8 @@ LAST = 16
 HELD_BACK = 2
 """Checkpoints that anomalies may keep from being removed, in a whole run."""
 DIRECTORY = "anomalies"
+HIGH, NOT_FINITE = "high", "not finite"
+"""How a step may be odd."""
 
 
 class Window:
@@ -31,8 +33,9 @@ class Window:
 
     def __init__(self, deviations: float, remembered: Mapping | None = None):
         self._deviations = deviations
-        remembered = remembered or {"values": [], "was_odd": False}
+        remembered = remembered or {"values": [], "was_odd": ""}
         self._values = collections.deque(map(tuple, remembered["values"]), WINDOW)
+        # runs of before kept True and False, not how: True is no kind, so the next odd step is told
         self._was_odd = remembered["was_odd"]
 
     @property
@@ -41,12 +44,12 @@ class Window:
         return {"values": list(self._values), "was_odd": self._was_odd}
 
     def judge(self, loss: float, grad_norm: float) -> str:
-        """What is odd about the next step, "" if nothing; of odd steps in a row only the first is told."""
-        odd = self._oddity(loss, grad_norm)
-        if math.isfinite(loss) and math.isfinite(grad_norm):
+        """What is odd about the next step, "" if nothing; of steps in a row that are odd alike the first is told."""
+        odd, is_finite = self._oddity(loss, grad_norm), math.isfinite(loss) and math.isfinite(grad_norm)
+        if is_finite:
             self._values.append((loss, grad_norm))
-        is_news, self._was_odd = odd and not self._was_odd, bool(odd)
-        return odd if is_news else ""
+        before, self._was_odd = self._was_odd, odd and (HIGH if is_finite else NOT_FINITE)
+        return odd if self._was_odd != before else ""
 
     def risen(self) -> str:
         """How the last losses lie above those before them, by so many deviations of a mean of as many; "" if not."""

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
-from absl import logging
 from etils import epath
 from jaxtyping import PyTree
 
 from hybridlm.config.errors import require
 from hybridlm.config.experiment import Experiment
+from hybridlm.reports.progress import remark
 from hybridlm.storage import workdir
 from hybridlm.storage.checkpoints import Checkpoints
 from hybridlm.storage.compatibility import leaf_table
@@ -65,7 +65,7 @@ def inherit(experiment: Experiment, fresh: TrainState, tokenizer: str) -> TrainS
         _check_leaves(source, stored, wanted)
         found = checkpoints.restore_params(step, _kept(_target(fresh.params), "params", stored))
     new = ", ".join(sorted(wanted.keys() - stored.keys())) or "nothing"
-    logging.info("starting with the parameters of step %d of %s; drawn fresh: %s", step, source, new)
+    remark(f"starting with the parameters of step {step} of {source}; drawn fresh: {new}")
     return dataclasses.replace(fresh, params=_merged(fresh.params, found))
 
 

@@ -10,8 +10,9 @@ from hybridlm.config.rows import allocate
 from hybridlm.facts.loss_inputs import LossInputs
 from hybridlm.facts.tokens import check_range
 from hybridlm.models import size
-from hybridlm.scoring import nll
+from hybridlm.scoring import nll, own_loss
 from hybridlm.sharding import distributed, placement
+from hybridlm.sharding.rules import constrain
 from hybridlm.storage.workdir import METRICS
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
@@ -62,8 +63,7 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     )
     yield "mask", f"{inputs.mask!r} says who may attend to whom (docs/masks.md)"
     yield "attention", str(found)
-    if inputs.loss is None:
-        yield "head", _head(session, rows * width, inputs.dense)
+    yield "head", _head(session, inputs)
     peak = peak_flops()
     yield "work", f"{flops:.3g} FLOP a step" + (f", {peak:.3g} FLOP/s at best" if peak else "")
     yield "data", f"{len(session.stream.rows):,} rows; fingerprint {session.metadata['fingerprints']['data'][:12]}"
@@ -73,11 +73,15 @@ def _facts(session: Session, state: TrainState, inputs: LossInputs, flops: float
     yield "log", f"nats per token of each objective {often}; by kind of token in {METRICS}"
 
 
-def _head(session: Session, positions: int, dense: bool) -> str:
+def _head(session: Session, inputs: LossInputs) -> str:
     model, training = session.task.model, session.experiment.training
-    ids, tokens = model.padded_vocab(session.task.vocab_size), positions // training.accumulate
-    split = {"groups": placement.shards(session.mesh), "chunk": training.head_chunk, "dense": dense}
-    return nll.explain(ids, model.width, model.logit_softcap or None, jnp.dtype(model.dtype), tokens, **split)
+    ids, (rows, width) = model.padded_vocab(session.task.vocab_size), inputs.inputs_BT.shape
+    about = ids, model.width, model.logit_softcap or None, jnp.dtype(model.dtype)
+    split = {"chunk": training.head_chunk, "constrain": constrain(session.mesh)}
+    if inputs.loss is not None:
+        return own_loss.explain(inputs.loss, *about, (rows // training.accumulate, width), **split)
+    split |= {"groups": placement.shards(session.mesh), "dense": inputs.dense}
+    return nll.explain(*about, rows * width // training.accumulate, **split)
 
 
 def _parameters(params) -> Table:

@@ -9,6 +9,7 @@ from etils import epath
 
 from hybridlm.config.operation import OperationConfig
 from hybridlm.data.directories import is_local
+from hybridlm.reports.progress import remark
 from hybridlm.storage import durable
 
 DIRECTORY = "profile"
@@ -48,7 +49,7 @@ class Profile:
         if self._local != self._target:
             durable.copy(self._local, self._target)
             self._local.rmtree()
-        logging.info("a profile of steps %d to %d is in %s", self._first, self._stop - 1, self._target)
+        remark(f"a profile of steps {self._first} to {self._stop - 1} is in {self._target}")
 
     def _try(self, action):
         try:

@@ -1,7 +1,6 @@
 """A run ready to take steps: data, mesh, compiled step, and the state it starts or resumes from."""
 
 import dataclasses
-import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
+import optax
 from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
@@ -24,7 +23,7 @@ from hybridlm.data.prepared import Prepared
 from hybridlm.data.rows import Rows
 from hybridlm.data.stream import EVERYTHING, TrainStream
 from hybridlm.data.vocabulary import Vocabulary
-from hybridlm.evaluation import mask_facts
+from hybridlm.evaluation import kernels, mask_facts
 from hybridlm.evaluation import task as tasks
 from hybridlm.evaluation.columns import UNIGRAM
 from hybridlm.evaluation.readings import Scorer, scorer
@@ -32,6 +31,7 @@ from hybridlm.evaluation.run import PLACES
 from hybridlm.evaluation.task import Task, task_of
 from hybridlm.evaluation.windows import rows_to_read
 from hybridlm.objectives import single
+from hybridlm.reports.progress import remark
 from hybridlm.sharding import distributed, placement
 from hybridlm.sharding import mesh as meshes
 from hybridlm.storage import workdir
@@ -81,23 +81,13 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
     With `read_only` nothing is written among the checkpoints, whose run may still be going on.
     """
     mesh = meshes.make(experiment.mesh)
-    meshes.check(mesh, experiment)
-    for objective in experiment.objectives.values():
-        single.check(objective)
-    for reading in experiment.evaluation.readings.values():
-        single.check(reading.objective, is_scored=True)
-    filtered.check(experiment)
-    mask_facts.check(experiment)
-    inheritance.check(experiment)
+    _check_config(experiment, mesh)
     prepared = _prepared(experiment, directory)
     text = prepared.rows(experiment.evaluation.split)
     held_out = rows_to_read(text, experiment.evaluation)
     task = task_of(experiment, prepared.vocabulary, prepared.rows("train").names)
     reader = task_of(experiment, prepared.vocabulary, held_out.names)
-    optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
-    new_state = functools.partial(_new_state, experiment, task, optimizer)
-    where = placed(jax.eval_shape(new_state), mesh)
-    take_step = steps.make(experiment, task, optimizer, **placement.spread_over(mesh))
+    where = placed(jax.eval_shape(_starter(experiment, task)), mesh)
     return Session(
         experiment=experiment,
         directory=directory,
@@ -105,7 +95,7 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
         reader=reader,
         mesh=mesh,
         where=where,
-        take_step=jax.jit(take_step, donate_argnums=0, out_shardings=where),
+        take_step=_step(experiment, task, mesh, where),
         score=scorer(reader, experiment.evaluation, experiment.mask, mesh),
         place=placement.placer(mesh, experiment.training.batch_rows),
         spread=placement.placer(mesh),
@@ -116,6 +106,25 @@ def open_session(experiment: Experiment, directory: epath.Path, *, read_only: bo
         checkpoints=Checkpoints(directory / workdir.CHECKPOINTS, experiment.checkpoint.keep, read_only=read_only),
         metadata=_metadata(experiment, prepared),
     )
+
+
+def _check_config(experiment: Experiment, mesh: Mesh) -> None:
+    """Refuses what a config and the devices alone show to be wrong, before any text is read."""
+    meshes.check(mesh, experiment)
+    kernels.check(experiment.model)
+    for objective in experiment.objectives.values():
+        single.check(objective)
+    for reading in experiment.evaluation.readings.values():
+        single.check(reading.objective, is_scored=True)
+    filtered.check(experiment)
+    mask_facts.check(experiment)
+    inheritance.check(experiment)
+
+
+def _step(experiment: Experiment, task: Task, mesh: Mesh, where: TrainState) -> Callable:
+    """(state, batch, tables) -> state, jitted; the state that is given is used up."""
+    take_step = steps.make(experiment, task, _optimizer(experiment), **placement.spread_over(mesh))
+    return jax.jit(take_step, donate_argnums=0, out_shardings=where)
 
 
 def check(session: Session) -> None:
@@ -138,9 +147,7 @@ def check(session: Session) -> None:
         where = placement.of_rows(session.mesh, count)
         return {name: jax.ShapeDtypeStruct((count, held_out.row_length), np.int32, sharding=where) for name in names}
 
-    optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
-    state = jax.eval_shape(functools.partial(_new_state, experiment, session.task, optimizer))
-    state = placement.abstract(state, session.where)
+    state = placement.abstract(jax.eval_shape(_starter(experiment, session.task)), session.where)
     tables = placement.everywhere(session.task.tables, session.mesh)
     try:
         jax.eval_shape(session.take_step, state, rows(train.names, experiment.training.batch_rows), tables)
@@ -182,9 +189,19 @@ def _prepared(experiment: Experiment, directory: epath.Path) -> Prepared:
     return prepared or prepare(experiment.data, where)
 
 
-def _new_state(experiment: Experiment, task: Task, optimizer) -> TrainState:
-    params = tasks.init(task, jax.random.fold_in(jax.random.key(experiment.seed), 2**31 - 1))
-    return states.start(params, optimizer, len(part_names(experiment.objectives)), steps.label_count(experiment, task))
+def _starter(experiment: Experiment, task: Task) -> Callable[[], TrainState]:
+    """Makes the state before the first step."""
+
+    def start() -> TrainState:
+        params = tasks.init(task, jax.random.fold_in(jax.random.key(experiment.seed), 2**31 - 1))
+        parts, labels = len(part_names(experiment.objectives)), steps.label_count(experiment, task)
+        return states.start(params, _optimizer(experiment), parts, labels)
+
+    return start
+
+
+def _optimizer(experiment: Experiment) -> optax.GradientTransformation:
+    return optimizers.make(experiment.optimizer, experiment.training.steps)
 
 
 def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
@@ -193,8 +210,7 @@ def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
     Only checkpoints of steps below `before` count.
     """
     experiment = session.experiment
-    optimizer = optimizers.make(experiment.optimizer, experiment.training.steps)
-    new_state = functools.partial(_new_state, experiment, session.task, optimizer)
+    new_state = _starter(experiment, session.task)
     step = session.checkpoints.latest_valid(before)
     if step is None:
         fresh = jax.jit(new_state, out_shardings=session.where)()
@@ -205,7 +221,7 @@ def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
     check_fingerprints(then, session.metadata["fingerprints"], step=step)
     check_mixing(stored["config"]["data"], session.metadata["config"]["data"], step=step)
     target = placement.abstract(jax.eval_shape(new_state), session.where)
-    logging.info("resuming from checkpoint %d", step)
+    remark(f"resuming from checkpoint {step}")
     return states.from_dict(session.checkpoints.restore(step, states.to_dict(target)))
 
 

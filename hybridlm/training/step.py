@@ -72,7 +72,7 @@ def _loss(experiment, task, filters, batch, tables, shards, constrain, plan, par
             split = {"groups": shards, "chunk": chunk, "dense": inputs.dense, "constrain": constrain}
             loss, nll_BT = weighted_nll(h_BTD, head, inputs.targets_BT, weight_BT, **split)
         else:
-            loss, nll_BT = weighted_loss(h_BTD, head, inputs, chunk=chunk)
+            loss, nll_BT = weighted_loss(h_BTD, head, inputs, chunk=chunk, constrain=constrain)
     if experiment.training.categories:
         labels_MBT = _labels(filters, tables, inputs, batch)
     else:

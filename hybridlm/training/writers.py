@@ -22,6 +22,7 @@ from tensorboardX.record_writer import directory_check
 
 from hybridlm.config.errors import require
 from hybridlm.data.directories import is_local
+from hybridlm.reports.progress import remark
 from hybridlm.sharding.distributed import is_primary
 from hybridlm.storage import durable, lines
 from hybridlm.storage.workdir import METRICS
@@ -184,7 +185,7 @@ class _TensorBoard:
                 self._shown.setdefault(name)
         if not self._is_full and any(name not in self._shown for name in headlines):
             self._is_full = True
-            logging.info("TensorBoard shows the first %d headline metrics; metrics.jsonl has all of them", HEADLINES)
+            remark(f"TensorBoard shows the first {HEADLINES} headline metrics; metrics.jsonl has all of them")
         return [name for name in headlines if name in self._shown]
 
 

@@ -21,14 +21,13 @@ def test_the_examples_run_as_they_stand(capsys):
     assert len(scores.splitlines()) <= 25
 
 
-def test_the_gate_of_ones_own_is_one(tmp_path, monkeypatch):
+def test_the_gate_of_ones_own_is_one(importable):
     """As its file stands, under the name by which the page calls it."""
     *_, source, call = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (name,) = re.findall(r'gate="(.*?)"', call)
-    file = tmp_path / source.splitlines()[0].removeprefix("# ")
+    file = importable / source.splitlines()[0].removeprefix("# ")
     file.parent.mkdir()
     file.write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
     sure, unsure = [0.9, 0.1, 0.0001], [0.4, 0.3, 0.3]
     known = context(jnp.log(jnp.array([sure, unsure])), jnp.log(jnp.array([unsure, unsure])), jnp.zeros(3))
     np.testing.assert_array_equal(gate(name)(known, None), [0, 1])

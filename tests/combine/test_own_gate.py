@@ -107,16 +107,19 @@ def test_mistakes_are_named_with_their_line_and_their_repair(name, text):
     assert str(refused.value) == f"the gate '{__name__}:{name}'" + text.format(line=f"{line} of {__file__}")
 
 
-def test_what_cannot_be_imported_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "cut_off.py").write_text("def gate(context:")
-    monkeypatch.syspath_prepend(tmp_path)
+def test_what_cannot_be_imported_is_refused(importable):
+    (importable / "cut_off.py").write_text("def gate(context:")
+    (importable / "folder").mkdir()
     for path, text in {
-        "nowhere:gate": "cannot be imported: No module named 'nowhere'; is its folder on PYTHONPATH?",
-        "cut_off:gate": "cannot be imported: '(' was never closed (cut_off.py, line 1); is its folder on PYTHONPATH?",
-        f"{__name__}:half_": f"names no function of {__file__}; did you mean 'half'?",
-        f"{__name__}:THRESHOLD": f"names no function of {__file__}; known are ",
+        "nowhere:gate": " cannot be imported: No module named 'nowhere'; is its folder on PYTHONPATH?",
+        "cut_off:gate": " cannot be imported: '(' was never closed (cut_off.py, line 1); is its folder on PYTHONPATH?",
+        "sys:exit": ": 'sys' is no file of Python code, but a part of Python itself or a folder; name the file that "
+        "your gate is written in, as package.module:function.",
+        "folder:gate": ": 'folder' is no file of Python code, but a part of Python itself or a folder; name",
+        f"{__name__}:half_": f" names no function of {__file__}; did you mean 'half'?",
+        f"{__name__}:THRESHOLD": f" names no function of {__file__}; known are ",
     }.items():
-        with pytest.raises(ConfigError, match=re.escape(f"combination.gate='{path}' {text}")):
+        with pytest.raises(ConfigError, match=re.escape(f"combination.gate='{path}'{text}")):
             imported(path)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -16,7 +17,7 @@ from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.objective import autoregressive
 from hybridlm.config.storage import to_dict
 from hybridlm.config.written_combinations import of_readings, parse
-from hybridlm.evaluation import readings
+from hybridlm.evaluation import joined, readings
 from hybridlm.offline import evaluate as offline
 from hybridlm.storage import workdir
 from hybridlm.training import run
@@ -67,7 +68,12 @@ def test_two_networks_are_one_model(trained, asked, tmp_path, capsys):
         sum(n * texts for n, texts in enumerate(refined["texts_by_refined_tokens"]))
         == (tokens["gate/refined"] < 1).sum()
     )
-    printed = capsys.readouterr().out
+    printed, said = capsys.readouterr()
+    assert said.count("fitting the numbers of combination") == 1 and re.search(
+        "fitting the numbers of combination 'gated' on [0-9]+ rows of the run's validation text; combinations.json of "
+        "the report will keep the call with them, which --combine=gated=CALL reads without another fit\n",
+        said,
+    )
     assert "for the oracle switch of ar and block_chain_of_earlier, which knows the token: not a model" in printed
     assert f"refined: {refined['fraction']:.1%} of tokens" in printed
 
@@ -125,6 +131,16 @@ def test_a_run_with_another_tokenizer_is_refused(trained, asked, earlier, tmp_pa
         "so its probabilities belong to other tokens; train both runs on the same data.prepared, or name one "
         "data.tokenizer in both."
     )
+
+
+def test_a_constant_share_takes_one_line():
+    shares = (("all", "all", 0.5, 9), ("kind", "word", 0.5, 6), ("kind", "digit", 0.5, 3))
+    call = average(experts=("a", "b"))
+    one = joined.Joined(call=call, nats=2.0, floor=1.0, shares=shares, refined=None)
+    assert list(joined.lines({"mean": one}))[-1] == "  share of a: 0.500 of every category"
+    told = dataclasses.replace(one, shares=(*shares[:2], ("kind", "digit", 0.25, 3)))
+    listed = [line.split()[-2:] for line in joined.lines({"mean": told})][-3:]
+    assert listed == [["0.500", "9"], ["0.500", "6"], ["0.250", "3"]]
 
 
 def test_training_reads_its_own_network_alone(task):

@@ -100,6 +100,31 @@ def test_what_begins_is_told_before_it_is_done(facts, monkeypatch, capsys, tmp_p
     ]
 
 
+def test_a_family_of_ones_own_is_shown_and_what_is_not_is_named(scores, monkeypatch):
+    config = EvaluationConfig(families=("digits",))
+    assert reporting._shown(config) == ("digits",)
+    monkeypatch.setattr(reporting.registry, "own", lambda: ("mine", "digits"))
+    assert reporting._shown(config) == ("digits", "mine")
+    assert reporting._shown(EvaluationConfig(families=())) == ()
+    known = {name: {} for name in ("digits", "mine", "other")}
+    scores = dataclasses.replace(scores, families=known)
+    shown = reporting.of_families(scores, reporting._shown(config))
+    (line,) = reporting._left_out(scores, shown)
+    assert line == "not shown: other. scores.csv has them; --config.evaluation.families='()' shows all."
+    assert not list(reporting._left_out(scores, reporting.of_families(scores, ())))
+
+
+def test_edited_code_of_ones_own_is_another_request(facts, importable):
+    data = dataclasses.replace(facts.experiment.data, label_modules=("edited_labels",))
+    mine = dataclasses.replace(facts, experiment=dataclasses.replace(facts.experiment, data=data))
+    asked = []
+    for text in ("shout = str.isupper", "shout = str.isupper", "shout = str.islower"):
+        (importable / "edited_labels.py").write_text(text)
+        asked.append(reporting.request(mine))
+    assert asked[0] == asked[1] != asked[2]
+    assert reporting._own_code(facts.experiment) == {}
+
+
 def test_labels_without_tokens_have_no_row(scores):
     assert {row.label for row in scores.rows} == {"all", "none", "one"}
 

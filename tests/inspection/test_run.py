@@ -17,6 +17,8 @@ from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sources import Source
 from hybridlm.data import tokenizer_json
+from hybridlm.data.audit import Duplicates
+from hybridlm.data.corpus import Corpus
 from hybridlm.data.prepare import prepare
 from hybridlm.data.prepared import open_prepared
 from hybridlm.data.progress import silent
@@ -264,8 +266,21 @@ def test_text_alone_gets_a_vocabulary_all_labels_and_frequencies_of_its_own(alon
     ends = found.portions[0].documents
     assert found.frequencies.counts_N.sum() == found.portions[0].tokens + ends
     assert {"copy", "code", "bracket", "frequency_mass"} <= {family.name for family in found.families}
-    assert alone.findings[0].startswith("exact duplicates: ") and alone.findings[1].startswith("all 0.0 MB")
+    assert alone.findings[1].startswith("all 0.0 MB")
     assert alone.findings[2].startswith("no tokenizer was given: this byte-level BPE was trained on 0.0 MB")
+
+
+def test_copies_are_counted_and_said_to_be_in_every_number():
+    def said(duplicates):
+        corpus = object.__new__(Corpus)
+        object.__setattr__(corpus, "duplicates", duplicates)
+        return text_rows._copies(corpus)
+
+    assert said(Duplicates()) == "exact duplicates: none"
+    assert said(Duplicates(3, 1, "b:2", "a:1")) == (
+        "exact duplicates: 3 (1 held-out copies of training text), for one 'b:2' of 'a:1'; counted, and still in every "
+        "number here. `hybridlm prepare` leaves them out unless data.audit.duplicate='keep'"
+    )
 
 
 def test_beyond_a_sample_ids_are_counted_all_the_same(alone, text, tmp_path):

@@ -1,9 +1,7 @@
 """The recipe of docs/masks.md: a family of labels becomes a column of the rows, and the mask of the config reads it."""
 
-import importlib
 import pathlib
 import re
-import sys
 
 import jax
 import numpy as np
@@ -22,21 +20,17 @@ TEXT = "Rivers\n" + "They run slowly to the sea and never come back. " * 2
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
+def config(importable, monkeypatch):
     """The files of the page as they stand, in a directory of their own, and what their config says on a small text."""
-    (tmp_path / "mine").mkdir()
+    (importable / "mine").mkdir()
     for source in re.findall(r"```python\n(# mine/.*?)```", PAGE.read_text(), re.DOTALL):
-        (tmp_path / source.splitlines()[0].removeprefix("# ")).write_text(source)
-    (tmp_path / "text").mkdir()
+        (importable / source.splitlines()[0].removeprefix("# ")).write_text(source)
+    (importable / "text").mkdir()
     for number in range(12):
-        (tmp_path / "text" / f"{number}.txt").write_text(f"{TEXT}{number}\n")
-    monkeypatch.syspath_prepend(tmp_path)
+        (importable / "text" / f"{number}.txt").write_text(f"{TEXT}{number}\n")
     monkeypatch.setattr(registry, "_own", [])
-    importlib.invalidate_caches()
-    values = {"data.sources": str(tmp_path / "text"), "data.vocab_size": "300", "data.row_length": "128"}
-    yield command_line.load(str(tmp_path / "mine" / "titles.py"), values)
-    for name in ("mine", "mine.labels"):
-        sys.modules.pop(name, None)
+    values = {"data.sources": str(importable / "text"), "data.vocab_size": "300", "data.row_length": "128"}
+    return command_line.load(str(importable / "mine" / "titles.py"), values)
 
 
 def test_every_token_sees_its_near_past_and_the_title(config, tmp_path):

@@ -13,6 +13,7 @@ from hybridlm.config.exit_codes import ExitCode
 from hybridlm.evaluation import kept as keeping
 from hybridlm.evaluation.kept import Kept
 from hybridlm.storage import workdir
+from hybridlm.storage.checkpoints import Checkpoints
 from tests.end_to_end import tiny
 from tests.end_to_end.results import scores
 
@@ -153,10 +154,6 @@ REFUSED = {
         "only readings from left to right can make use; leave out prefix, block, masked (hybridlm evaluate takes "
         "--readings=ar).",
     ),
-    "too much context": (
-        ("--readings=ar", "--config.evaluation.context=31"),
-        "evaluation.context=31 leaves no room for tokens to score in rows of 32, of which one is BOS; at most 30 can",
-    ),
     "an unknown reading": (("--readings=arr",), "--readings names 'arr', which is no reading of this model"),
     "another --workdir": ((), "--workdir must differ from --model"),
     "training": (
@@ -165,6 +162,17 @@ REFUSED = {
         "model.attention_backend, data.prepared, data.sources.",
     ),
     "the network": (("--config.model.dtype=bfloat16",), "--config.model.dtype would change what the checkpoint is"),
+    "a kernel of another machine": (("--config.model.attention_backend=cudnn",), "cuDNN runs on NVIDIA GPUs, and this"),
+    "one reading to combine": (("--readings=ar", "--combine=m=average()"), "and --readings names 1; name two, such as"),
+    "the same reading twice": (("--readings=ar,ar", "--combine=m=average()"), "must name two different readings"),
+    "a second reading that there is not": (
+        ("--readings=ar,arr", "--combine=m=average()"),
+        "--readings names 'arr', which is no reading of this model",
+    ),
+    "a bound to combine": (
+        ("--readings=ar,block", "--combine=m=average()"),
+        "names 'block', a bound or a mixture of orders, behind whose values stands no one distribution",
+    ),
     "a reading that does not fit": (
         ("--config.evaluation.readings.block.objective.block_size=7",),
         "evaluation.readings.block.block_size=7 does not divide data.row_length=32",
@@ -173,10 +181,21 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("words", "says"), REFUSED.values(), ids=REFUSED)
-def test_what_would_be_another_model_is_refused(trained, tmp_path, capsys, words, says):
+def test_what_would_be_another_model_is_refused_before_its_weights_are_read(
+    trained, tmp_path, capsys, monkeypatch, words, says
+):
+    monkeypatch.setattr(Checkpoints, "latest_valid", pytest.fail)
     directory = tmp_path if words else trained
     assert evaluate(trained, directory, *words) == ExitCode.CONFIG
     assert says in capsys.readouterr().err
+
+
+def test_more_context_than_rows_hold_is_refused(trained, tmp_path, capsys):
+    assert evaluate(trained, tmp_path, "--readings=ar", "--config.evaluation.context=31") == ExitCode.CONFIG
+    assert (
+        "evaluation.context=31 leaves no room for tokens to score in rows of 32, of which one is BOS; at most 30 can"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_directory_without_a_run_or_a_checkpoint_is_refused(trained, tmp_path, capsys):
@@ -199,7 +218,7 @@ def test_weights_are_never_read_with_another_vocabulary_or_precision(trained, tm
     config = (changed / "config.json").read_text()
     (changed / "config.json").write_text(config.replace('"dtype": "float32"', '"dtype": "bfloat16"'))
     assert evaluate(changed, tmp_path / "narrow") == ExitCode.CONFIG
-    assert "dtype: stored float32, now bfloat16" in capsys.readouterr().err
+    assert "config.json has another model than checkpoint 20 was trained with" in capsys.readouterr().err
 
 
 def _text_of(trained):

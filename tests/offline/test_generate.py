@@ -55,6 +55,9 @@ def test_the_picture_is_a_page_of_every_token_and_its_confidence(trained, tmp_pa
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL)
     found = json.loads(data)
     assert found["steps"] == 4
+    facts = dict(re.findall(r"<dt>(\w+)</dt><dd>([^<]*)</dd>", page.read_text()))
+    told = {"sampler": "masked_diffusion", "steps": "4", "order": "random", "temperature": "0.0", "seed": "0"}
+    assert told.items() <= facts.items()
     for prompt, tokens in zip(PROMPTS, found["texts"], strict=True):
         written = [token["history"] for token in tokens if not token["given"]]
         assert "".join(token["history"][0][1] for token in tokens if token["given"]) == prompt

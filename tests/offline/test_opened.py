@@ -1,6 +1,8 @@
 """A model is opened without any text of its own, wherever its weights come from."""
 
 import dataclasses
+import json
+import shutil
 
 import jax
 import numpy as np
@@ -15,9 +17,11 @@ from hybridlm.offline import published
 from hybridlm.offline.continuations import requests
 from hybridlm.offline.likelihoods import likelihoods
 from hybridlm.offline.opened import open_model
+from hybridlm.storage.checkpoints import Checkpoints
 from tests.fixtures.small_run import devices
 from tests.interop.networks import FIXTURES, logits
 
+CHANGED = {"evaluation.batch_rows": "2"}
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 
 
@@ -55,6 +59,30 @@ def test_a_checkpoint_may_be_named_and_a_published_model_has_none(trained, witho
         open_model(without_bos[0], step=3, overrides={})
     with pytest.raises(ConfigError, match="--config.model.width would change what the checkpoint is"):
         open_model(trained, overrides={"model.width": "8"})
+
+
+def test_what_is_judged_is_what_the_model_is_built_from_and_before_its_weights_are_read(trained, monkeypatch):
+    judged = []
+    with devices(1):
+        opened = open_model(trained, overrides=CHANGED, accept=lambda experiment, tokenizer: judged.append(experiment))
+    assert [opened.experiment] == judged and opened.experiment.evaluation.batch_rows == 2
+
+    def refuse(experiment, tokenizer):
+        raise ConfigError("it will not do")
+
+    monkeypatch.setattr(Checkpoints, "latest_valid", pytest.fail)
+    with pytest.raises(ConfigError, match="it will not do"):
+        open_model(trained, overrides=CHANGED, accept=refuse)
+
+
+def test_a_config_that_is_not_what_the_checkpoint_was_trained_as_is_refused(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    config = json.loads((run / "config.json").read_text())
+    config["model"]["activation"] = "relu"
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="config.json has another model than checkpoint [0-9]+ was trained with"):
+        open_model(run, overrides={})
 
 
 def test_a_gguf_file_is_turned_into_a_directory_once(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import types
 import jax
 import pytest
 from jax.experimental import topologies
+from jax.sharding import AbstractMesh
 
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.objective import autoregressive
@@ -16,6 +17,7 @@ from hybridlm.planning.advice import advice
 from hybridlm.planning.estimate import estimate, work_of
 from hybridlm.planning.page import page
 from hybridlm.planning.roofline import roofline
+from hybridlm.sharding.mesh import AXES
 
 
 def test_bytes_of_the_state_are_those_the_compiler_counts(planned):
@@ -141,14 +143,19 @@ def test_advice_names_nothing_that_would_not_help(planned):
     four = override(planned.workload.experiment, {"training.batch_rows": 4})
     single = dataclasses.replace(little, workload=dataclasses.replace(planned.workload, experiment=four))
     assert "parts of rows on each of more chips: mesh.sequence=2" in advice(single)
+    cut = AbstractMesh((1, 1, 4, 1, 2), AXES)
+    again = dataclasses.replace(single, workload=dataclasses.replace(single.workload, mesh=cut))
+    assert "parts of rows on each of more chips: mesh.sequence=4" in advice(again), "twice what it has"
 
 
 @pytest.mark.usefixtures("no_cuda")
-def test_the_plan_of_one_gpu_says_that_its_head_writes_logits(experiment):
+def test_the_plan_of_gpus_says_that_its_head_writes_logits(experiment):
     """6 of 8 bytes for each of 1,024 x 512 logits; a kernel that asks its machine cannot be planned from elsewhere."""
     large = override(experiment, {"model.dtype": "bfloat16", "training.head_chunk": 2**20})
-    said = "assumed: a head that writes logits, 3.00 GiB more than the kernel that one H100 alone takes"
+    said = "assumed: a head that writes logits, 3.00 GiB more than the kernel that H100s take"
     assert said in page(plan.make(large, chips.parse("h100:1")))
+    assert said in page(plan.make(override(large, {"mesh.data": 1, "mesh.fsdp": 2}), chips.parse("h100:2")))
+    assert "assumed" not in page(plan.make(override(large, {"mesh.data": 1, "mesh.tensor": 2}), chips.parse("h100:2")))
     assert "assumed" not in page(plan.make(override(large, {"model.dtype": "float32"}), chips.parse("h100:1")))
 
 

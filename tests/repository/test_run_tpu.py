@@ -142,6 +142,24 @@ def test_environment_variables_choose_place_and_extras(machine, tmp_path):
     assert not machine.venv.exists()
 
 
+def test_an_environment_of_another_checkout_is_refused_and_left_as_it_is(machine, tmp_path):
+    other = tmp_path / "other clone"
+    shutil.copytree(machine.project, other)
+    shared = tmp_path / "shared"
+    machine.run("module", HYBRIDLM_VENV=str(shared))
+    machine.project, first = other, machine.project
+    machine.calls()
+    code, out, err = machine.run("module", HYBRIDLM_VENV=str(shared))
+    assert (code, out, machine.calls()) == (1, "", [])
+    assert err == (
+        f"run_tpu.sh: {shared} runs the code of {first}, not of {other}. Give each checkout an environment of its own: "
+        "unset HYBRIDLM_VENV, or set it to another directory.\n"
+    )
+    shutil.rmtree(first)
+    assert machine.run("module", HYBRIDLM_VENV=str(shared))[0] == 0  # of a checkout that is gone, or was moved
+    assert machine.calls() == [INSTALL, *MODULE]
+
+
 def test_nvidia_hardware_installs_cuda(machine):
     machine.install("nvidia-smi", RECENT)
     machine.run("module", HYBRIDLM_EXTRA=None)

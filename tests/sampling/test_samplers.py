@@ -51,7 +51,14 @@ def make(sampler, *objectives, **values):
             [autoregressive()],
             {},
             "sampler 'speculative' needs a model trained to predict the next token and to denoise masked ones, but "
-            "this one was trained on layout='causal' with corruption='none'. Samplers for it: autoregressive",
+            "this one was trained on layout='causal' with corruption='none'. Samplers for it: autoregressive, "
+            "combined.",
+        ),
+        (
+            "eso_lm",
+            [masked_diffusion()],
+            {},
+            "with corruption='absorbing'. Samplers for it: masked_diffusion.",
         ),
         (
             "speculative",
@@ -102,6 +109,11 @@ def test_refusals(sampler, objectives, values, message):
         ({"num": 0}, "num=0 must be at least 1."),
         ({"steps": 0}, "steps=0 must be at least 1; as many as there are tokens to write is exact"),
         ({"block_size": -2}, "block_size=-2 must be at least 1; 0 is that of training."),
+        (
+            {"threshold": 2.0},
+            "threshold=2.0 is the probability from which tokens are written at once, so it must lie between 0 and 1; "
+            "at 0 none is.",
+        ),
         ({"stop": ("\n", "")}, "an empty stop string would end every text before it begins; leave it out."),
     ],
 )
@@ -167,6 +179,16 @@ def test_blocks_have_the_size_in_which_masked_tokens_were_denoised():
 def test_drafts_have_the_block_size_of_training(objectives, asked, size):
     writer = make("speculative", *objectives, block_size=asked)
     assert writer.advance.keywords["draft"].block_size == size
+
+
+def test_drafts_see_what_blocks_of_their_size_saw():
+    """Not what the objective over whole texts did, though it stands first."""
+    blocks = block_diffusion(4, window=(7, 2)), block_diffusion(8)
+    objectives = autoregressive(), masked_diffusion(window=(3, 3)), *blocks
+    document = masks.same_segment() & masks.valid()
+    for asked, shown in ((4, masks.block_diffusion() & masks.window(7, 2)), (8, masks.block_diffusion())):
+        draft = make("speculative", *objectives, block_size=asked).advance.keywords["draft"]
+        assert (draft.block_size, draft.mask) == (asked, shown & document)
 
 
 def test_chunks_divide_the_text_evenly():

@@ -44,6 +44,21 @@ def test_of_odd_steps_in_a_row_the_first_is_told():
     assert list(judged(Window(6.0), [bad, bad, *CALM, bad, bad])) == [0, WINDOW + 2]
 
 
+def test_a_step_that_is_not_finite_is_told_behind_a_spike_too():
+    """It changed nothing, and the loss that led there is another matter."""
+    spike, bad = (99.0, 1.0), (np.nan, 1.0)
+    assert list(judged(Window(6.0), [*CALM, spike, bad, bad])) == [WINDOW, WINDOW + 1]
+    assert list(judged(Window(6.0), [*CALM, bad, spike, spike])) == [WINDOW, WINDOW + 1]
+
+
+@pytest.mark.parametrize("was_odd", [False, True])
+def test_what_an_earlier_version_remembered_is_read(was_odd):
+    """It kept whether the last step was odd, and not how: better told twice than not."""
+    window = Window(6.0, {"values": CALM, "was_odd": was_odd})
+    assert list(judged(window, [(np.nan, 1.0), (np.nan, 1.0)])) == [0]
+    assert list(judged(Window(6.0, {"values": CALM, "was_odd": was_odd}), [CALM[0], (99.0, 1.0)])) == [1]
+
+
 def rises(losses):
     """The steps at which a loss has gone up and stays."""
     window = Window(6.0)
@@ -68,9 +83,9 @@ def test_a_rise_says_from_where_to_where():
     assert Window(0.0, window.state).risen() == "", "nobody asks"
 
 
-@pytest.mark.parametrize("stop", [1, 70, WINDOW, WINDOW + 3])
+@pytest.mark.parametrize("stop", [1, 70, WINDOW, WINDOW + 1, WINDOW + 3])
 def test_a_resumed_run_finds_the_same(stop):
-    steps = [*CALM, (99.0, 1.0), (99.0, 1.0), (2.0, 1.0), (np.nan, 1.0), (np.nan, 1.0)]
+    steps = [*CALM, (99.0, 1.0), (99.0, 1.0), (np.nan, 1.0), (np.nan, 1.0), (2.0, 1.0), (np.nan, 1.0)]
     first = Window(6.0)
     found = judged(first, steps[:stop])
     second = Window(6.0, json.loads(json.dumps(first.state)))

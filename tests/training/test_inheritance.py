@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from absl import logging as absl_logging
 from etils import epath
 
 from hybridlm.config.errors import ConfigError
@@ -68,15 +67,13 @@ def test_parameters_are_taken_over_and_the_rest_is_new(first):
     jax.tree.map(np.testing.assert_array_equal, state.opt_state, fresh.opt_state)
 
 
-def test_a_leaf_that_the_other_run_had_not_is_drawn_fresh_and_named(first, monkeypatch):
-    said = []
-    monkeypatch.setattr(absl_logging, "info", lambda text, *values: said.append(text % values))
+def test_a_leaf_that_the_other_run_had_not_is_drawn_fresh_and_named(first, capsys):
     params = PARAMS | {"head": {"bias": jnp.full(3, -1.0)}, "norm": {"scale": jnp.zeros(2), "shift": jnp.ones(2)}}
     _, state = inherit(first, params)
     assert state.params["head"]["bias"].tolist() == [-1, -1, -1]
     assert state.params["norm"]["shift"].tolist() == [1, 1]
     assert state.params["norm"]["scale"].tolist() == [7, 7]
-    assert said[-1].endswith("drawn fresh: params/head/bias, params/norm/shift")
+    assert capsys.readouterr().err.endswith("drawn fresh: params/head/bias, params/norm/shift\n")
 
 
 def test_a_run_that_names_no_other_starts_as_it_was(first):

@@ -12,6 +12,7 @@ from hybridlm import masks
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import Reading
 from hybridlm.config.objective import Objective, autoregressive, masked_diffusion, uniform_diffusion
+from hybridlm.config.storage import override
 from hybridlm.objectives import single
 from hybridlm.storage import workdir
 from hybridlm.training import optimizers, run, session
@@ -65,6 +66,12 @@ def test_what_an_objective_imports_is_looked_at_before_any_text_is_read(tmp_path
     )
     with devices(1), pytest.raises(ConfigError, match=why):
         run.train(bad, tmp_path / "run")
+
+
+def test_an_attention_backend_of_another_machine_is_refused_before_any_text_is_read(tmp_path):
+    elsewhere = override(tiny.experiment(tmp_path / "no text"), {"model.attention_backend": "cudnn"})
+    with devices(1), pytest.raises(ConfigError, match="model.attention_backend='cudnn': .* cuDNN runs on NVIDIA GPUs"):
+        run.train(elsewhere, tmp_path / "run")
 
 
 def test_a_mask_that_cannot_be_stored_is_refused(experiment, tmp_path):
