@@ -54,7 +54,7 @@ def pytest_collection_finish():
 
 @pytest.fixture
 def importable(tmp_path, monkeypatch):
-    """The directory of a test, whose files can be imported until it ends, for the next may give its own the same names."""
+    """The directory of a test, whose files can be imported until it ends: the next may give its own the same names."""
     monkeypatch.syspath_prepend(tmp_path)
     known = set(sys.modules)
     yield tmp_path
