@@ -1,9 +1,11 @@
 """Attention under many masks: our kernels, PyTorch's FlexAttention (where torch is installed) and cuDNN, on one GPU.
 
     python -m benchmarks.attention --shape=16x2048x16x64,1x32768x16x128:8_documents --out=DIR
-    python -m benchmarks.attention --who=mosaic --shape=8x4096x16x128 --mask=prefix,documents --cut=128:2,64:2/64:4,64:2
+    python -m benchmarks.attention --who=mosaic --shape=16x2048x16x64 --mask=prefix,documents --cut=A/B
     python -m benchmarks.attention --who= --out=DIR         the tables and the picture of all shapes timed before
 
+A cut is 128:4,128:4:0,128:4:0 for example: columns, slots, and 0 where each tile has a thread block of its own, of the
+kernels forward, dq, and dk with dv; a fourth part, 128:2:0, is for all gradients in one pass, instead of the other two.
 TFLOP/s count visible pairs alone: 4 B H K pairs forward, 3.5 times that forward and backward. Times are medians, with
 the middle half in brackets. Each mask of each backend is compiled in a process of its own, many at once; then one after
 the other is timed, alone on the card. A process that fails, or is not ready in time, is named and left out.

@@ -27,6 +27,7 @@ from hybridlm.facts import tokens
 NEAR = 0.015
 """The largest relative error (of norms); one rounding to bfloat16 costs up to 0.004."""
 NAMES = ("out", "dq", "dk", "dv")
+IN_ONE_PASS = "mosaic, all gradients in one pass"
 
 
 def random(q_facts, k_facts, H, J, K):
@@ -48,6 +49,10 @@ def with_gradients(attend, q, k, v, dout):
 
 def chosen(backend, mask, q_facts, k_facts, q):
     """The attention of a backend, asked for by name; `test_plans.py` holds what the router chooses."""
+    if backend == IN_ONE_PASS:
+        K, prepared = q.shape[-1], call.prepare(mask, q_facts, k_facts)
+        cut = call.CUTS[K]._replace(backward=call.IN_ONE_PASS[K])
+        return lambda *qkv: call.attend(prepared, *qkv, K**-0.5, cut)[0]
     return attention.plan(mask, q_facts, k_facts, dtype=q.dtype, head_width=q.shape[-1], backend=backend).attend
 
 
@@ -81,7 +86,7 @@ def hold_against_reference(backend, mask, q_facts, k_facts=None, *, H, J, K):
         for name, got, repeated in zip(NAMES, found, again):
             unseen = hidden.all(2 if name in ("out", "dq") else 1)
             assert not np.asarray(got)[unseen].any(), f"{name} where nothing is seen"
-            if backend == "mosaic":
+            if backend == "mosaic" or (backend == IN_ONE_PASS and name != "dq"):
                 assert np.array_equal(got, repeated), f"{name} of {mask!r} differs between two runs"
         return off
 
@@ -155,6 +160,23 @@ def case_causal_with_a_window_of_one_and_padding_64_wide():
     facts = one_document(T=202, lengths=(0, 150, 202))
     taken = CAUSAL, CAUSAL & masks.window(0), CAUSAL & masks.padding()
     return [check for mask in taken for check in hold_against_reference("mosaic", mask, facts, H=4, J=2, K=64)]
+
+
+def case_in_one_pass_packed_documents_and_padding_64_wide():
+    return hold_against_reference(IN_ONE_PASS, CAUSAL & IN_DOCUMENTS, documents(), H=16, J=4, K=64)
+
+
+def case_in_one_pass_two_sided_window_in_documents_128_wide():
+    return hold_against_reference(IN_ONE_PASS, masks.window(70, 3) & IN_DOCUMENTS, documents(), H=8, J=8, K=128)
+
+
+def case_in_one_pass_block_diffusion_one_key_head_128_wide():
+    return hold_against_reference(IN_ONE_PASS, masks.block_diffusion(), two_streams(2048, 32), H=16, J=1, K=128)
+
+
+def case_in_one_pass_everything_64_wide():
+    mask = masks.custom(lambda q, k: q.index >= 0)
+    return hold_against_reference(IN_ONE_PASS, mask, packed(2048, (2048,), (2048,)), H=4, J=4, K=64)
 
 
 def case_log_sum_exp_and_keys_that_are_hidden_and_not_a_number():

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from hybridlm.attention.block_lists import BlockLists, block_lists, bounded, check_tokens, fill, transposed
 from hybridlm.attention.mosaic import predicate
+from hybridlm.attention.mosaic.backward import gradients
 from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
 from hybridlm.attention.mosaic.forward import forward
@@ -20,11 +21,13 @@ from hybridlm.masks.mask import Mask
 
 
 class Cut(NamedTuple):
-    """How the three kernels stream: keys past queries, twice, and queries past keys."""
+    """How the kernels stream: keys past queries, twice, and queries past keys; or, if `backward` is given, keys past
+    queries once, and queries past keys for all gradients, dq among them, whose last bits then differ between runs."""
 
     forward: Tiles
     queries: Tiles
     keys: Tiles
+    backward: Tiles | None = None
 
 
 CUTS = {
@@ -32,6 +35,9 @@ CUTS = {
     128: Cut(forward=Tiles(128, 2), queries=Tiles(64, 2, False), keys=Tiles(64, 2, False)),
 }
 """By head width, the fastest on an H100 of those that shared memory holds."""
+
+IN_ONE_PASS = {64: Tiles(128, 2, False), 128: Tiles(64, 2, False)}
+"""By head width, a cut of `backward` that fits; no card has timed it yet, so that no entry of `CUTS` has one."""
 
 
 class Batch(NamedTuple):
@@ -123,6 +129,10 @@ def _backward(mask, scale, cut, interpret, kept, cotangents):
     dout, _ = cotangents
     log2_sum = jnp.where(jnp.isneginf(lse), jnp.inf, lse * LOG2_E)
     facts, static = (batch.q_facts, batch.k_facts), {"mask": mask, "scale": scale, "interpret": interpret}
+    if cut.backward:
+        delta = jnp.einsum("BTHK,BTHK->BHT", out, dout, preferred_element_type=jnp.float32)
+        at_once = over_rows(functools.partial(gradients, tiles=cut.backward, **static))
+        return *at_once(q, k, v, dout, log2_sum, delta, *facts, batch.queries_of[cut.backward.columns]), None
     of_queries = over_rows(functools.partial(query_gradient, tiles=cut.queries, **static))
     of_keys = over_rows(functools.partial(key_gradients, tiles=cut.keys, **static))
     dq, delta = of_queries(q, k, v, out, dout, log2_sum, *facts, batch.keys_of[cut.queries.columns])

@@ -17,7 +17,8 @@ from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.facts import tokens
 
 SMALL = call.Cut(forward=Tiles(64, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
-multiply = plgpu.wgmma
+IN_ONE_PASS = SMALL._replace(backward=call.IN_ONE_PASS[64])
+multiply, copy = plgpu.wgmma, plgpu.copy_smem_to_gmem
 
 
 def packed(*rows):
@@ -37,7 +38,8 @@ def two_streams(*documents, block):
 
 @pytest.fixture
 def interpreter(monkeypatch):
-    """The interpreter multiplies what has an address, and knows no `run_state`; on a GPU both are registers."""
+    """The interpreter multiplies what has an address, and knows no `run_state`; on a GPU both are registers. It copies
+    to memory, and does not add to what is there."""
 
     def wgmma(acc, left, right):
         if isinstance(left, jax.Array):
@@ -54,7 +56,14 @@ def interpreter(monkeypatch):
         meanwhile()
         return acc + jnp.dot(left, right[...], preferred_element_type=jnp.float32)
 
+    def copy_or_add(source, target, *, reduction_op=None):
+        if reduction_op == "add":
+            target[...] += source[...]
+        else:
+            copy(source, target)
+
     monkeypatch.setattr(tiles, "processors", lambda: 1)
+    monkeypatch.setattr(plgpu, "copy_smem_to_gmem", copy_or_add)
     monkeypatch.setattr(plgpu, "wgmma", wgmma)
     monkeypatch.setattr(forward, "add_product", add_product)
     return plgpu.InterpretGPUParams()
@@ -71,7 +80,8 @@ def gradients(attend, q, k, v, dout):
     return out, *pull(dout)
 
 
-def test_interpreted_kernels_equal_the_reference(interpreter):
+@pytest.mark.parametrize("cut", [SMALL, IN_ONE_PASS], ids=["two passes", "one pass"])
+def test_interpreted_kernels_equal_the_reference(interpreter, cut):
     """Packed documents in two streams, padding, queries from the 31st token on, one key head for two; no block divides
     the lengths, and one thread block takes several tiles in turn."""
     mask, k_facts = masks.unified(), two_streams(40, 20, -5, block=8)
@@ -81,7 +91,7 @@ def test_interpreted_kernels_equal_the_reference(interpreter):
     @jax.jit
     def fused(q, k, v, dout):
         prepared = call.prepare(mask, q_facts, k_facts)
-        out, pull, lse = jax.vjp(lambda *a: call.attend(prepared, *a, 0.1, SMALL, interpreter), q, k, v, has_aux=True)
+        out, pull, lse = jax.vjp(lambda *a: call.attend(prepared, *a, 0.1, cut, interpreter), q, k, v, has_aux=True)
         return lse, out, *pull(dout)
 
     @jax.jit
@@ -113,24 +123,26 @@ MASKS = {
 }
 
 
+@pytest.mark.parametrize("passes", [2, 1])
 @pytest.mark.parametrize("head_width", call.CUTS)
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_kernels_lower_for_a_gpu(mask, head_width):
+def test_kernels_lower_for_a_gpu(mask, head_width, passes):
     """New facts are data: one lowering serves every batch; each kernel is there once for all layers, and fits in shared
-    memory."""
+    memory. Backward is one kernel for dq and one for dk with dv, or one for all."""
+    cut = call.CUTS[head_width]._replace(backward=call.IN_ONE_PASS[head_width] if passes == 1 else None)
 
     def attend(segment, *arrays):
         prepared = call.prepare(mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
 
         def layer(q, k, v):
-            return call.attend(prepared, q, k, v, 0.1)[0]
+            return call.attend(prepared, q, k, v, 0.1, cut)[0]
 
         return gradients(lambda q, k, v: layer(layer(q, k, v), k, v), *arrays)
 
     segment = jax.ShapeDtypeStruct((2, 256), jnp.int32)
     arrays = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in random(2, 256, 4, 2, head_width)]
     lowered = jax.jit(attend).trace(segment, *arrays).lower(lowering_platforms=("cuda",))
-    assert lowered.as_text().count("mosaic_gpu_v2") == 3  # forward, dq, and dk with dv
+    assert lowered.as_text().count("mosaic_gpu_v2") == 1 + passes
 
 
 PACKED = masks.causal() & masks.same_segment()

@@ -1,0 +1,206 @@
+"""All gradients in one pass: dv = ∑_q p dout, dk = scale ∑_q ds q, dq = scale ∑ₖ ds k, with ds = p (dout·v − delta).
+
+A thread block owns 128 keys and goes through the queries that see them, in all heads of their group, so the sums dk and
+dv stay in registers. Scores are held transposed. What the keys give a step's queries goes through shared memory: each
+warpgroup writes the ds of its keys, multiplies its share of dq by all of them, and adds that to dq in memory.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import mosaic_gpu as plgpu
+
+from hybridlm.attention.block_lists import BlockLists
+from hybridlm.attention.mosaic import predicate
+from hybridlm.attention.mosaic.predicate import COLUMNS, spread
+from hybridlm.attention.mosaic.tiles import (
+    BLOCK_ROWS,
+    LOG2_E,
+    PART,
+    WARPGROUP_ROWS,
+    WARPGROUPS,
+    Schedule,
+    Stream,
+    Tiles,
+    launch,
+    parts,
+    ring,
+    run,
+)
+from hybridlm.masks.mask import Mask
+
+
+@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
+def gradients(
+    q: Array,
+    k: Array,
+    v: Array,
+    dout: Array,
+    log2_sum: Array,
+    delta: Array,
+    q_facts: tuple[Array, ...],
+    k_facts: tuple[Array, ...],
+    lists: BlockLists,
+    *,
+    mask: Mask,
+    scale: float,
+    tiles: Tiles,
+    interpret: Any = None,
+) -> tuple[Array, Array, Array]:
+    """(dq [B, T, H, K], dk, dv [B, S, J, K]); the lists are those of the transposed classes.
+
+    Thread blocks add to dq in the order in which they come, so its last bits differ from run to run.
+    """
+    H, (B, S, J, K) = q.shape[2], k.shape
+    group = H // J
+    schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, (q.nbytes + dout.nbytes) // (B * J), steps_per_block=group)
+    score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
+    own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
+    share = Share(tiles.columns, K)
+
+    def kernel(*refs):
+        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
+        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, is_written), columns = refs
+        (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
+        (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
+
+        def compute(warpgroup, each):
+            each(functools.partial(of_tile, warpgroup))
+
+        def of_tile(warpgroup, tile):
+            k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
+            plgpu.barrier_wait(rows_ready.at[warpgroup])
+            keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
+
+            def place(step):
+                """Of the gradients of the queries of a step."""
+                head = tile.head * group + lax.rem(step, group)
+                return dq_ref.at[tile.batch, share.rows(tile.columns(step), warpgroup), head, share.width(warpgroup)]
+
+            def add_queries(dq_acc, step):
+                """Once both warpgroups have written what they give to the queries of a step."""
+                plgpu.barrier_wait(is_written)
+                for of_keys in range(WARPGROUPS):
+                    ds = ds_smem.at[tile.slot(step), of_keys, :, share.part(warpgroup)]
+                    plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(warpgroup)])
+                dq = plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
+                plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+                dq_smem[warpgroup] = dq
+                plgpu.commit_smem()
+                plgpu.copy_smem_to_gmem(dq_smem.at[warpgroup], place(step), reduction_op="add")
+
+            def step_of(step, _, dk_ref, dv_ref, *, is_partial):
+                slot = tile.slot(step)
+                plgpu.barrier_wait(ready.at[slot])
+
+                def multiply(*products):
+                    under_way = []
+
+                    def issue(acc, left, right):
+                        plgpu.wgmma(acc, left, right)
+                        under_way.append(acc)
+
+                    def await_(acc):
+                        behind = [other is acc for other in reversed(under_way)].index(True)
+                        return plgpu.wgmma_accumulator_load(acc, wait_n=behind)
+
+                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                        issue(s_ref, k_tile, q_smem.at[slot, part].T)
+                        issue(dp_ref, v_tile, dout_smem.at[slot, part].T)
+                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                        log2_sum = predicate.vector(sum_smem.at[slot, part], COLUMNS)
+                        s = await_(s_ref)
+                        p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
+                        if is_partial:
+                            queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
+                            p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
+                        issue(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
+                        delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
+                        ds = (p * (await_(dp_ref) - spread(delta, p.shape, COLUMNS))).astype(q.dtype)
+                        ds_smem[slot, warpgroup, :, part] = ds
+                        issue(dk_ref, ds, q_smem.at[slot, part])
+                    plgpu.commit_smem()
+                    plgpu.barrier_arrive(is_written)
+
+                pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
+                pl.run_scoped(functools.partial(add_queries, step=step), share.tile)
+                plgpu.barrier_arrive(free.at[slot])
+
+            def accumulate(dk_ref, dv_ref):
+                take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
+                lax.fori_loop(0, tile.full, functools.partial(take, is_partial=False), None)
+                lax.fori_loop(tile.full, tile.total, functools.partial(take, is_partial=True), None)
+                return dk_ref[...], dv_ref[...]
+
+            dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
+            plgpu.barrier_arrive(is_written)
+            plgpu.barrier_wait(is_written)  # the other warpgroup has read these keys
+            k_tile[...] = (dk * scale).astype(k.dtype)
+            v_tile[...] = dv.astype(v.dtype)
+            plgpu.commit_smem()
+            for tile_smem, ref in (k_tile, dk_ref), (v_tile, dv_ref):
+                plgpu.copy_smem_to_gmem(tile_smem, ref.at[tile.batch, tile.rows(warpgroup), tile.head])
+            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+            plgpu.barrier_arrive(rows_free.at[warpgroup])
+
+        def of_columns(tile, step):
+            block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
+            matrices = (ref.at[tile.batch, block, head] for ref in (q_ref, dout_ref))
+            numbers = (ref.at[tile.batch, head, block] for ref in (sum_ref, delta_ref))
+            return *matrices, *numbers, *(ref.at[tile.row, block] for ref in q_facts_ref)
+
+        def of_rows(tile, warpgroup):
+            block = tile.rows(warpgroup)
+            matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
+            return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
+
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
+
+    own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
+    numbers = ((tiles.columns,), jnp.float32)
+    rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
+    columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
+    between = (
+        plgpu.SMEM((tiles.stages, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
+        plgpu.SMEM((WARPGROUPS, *share.tile.shape), jnp.float32),
+        plgpu.Barrier(num_arrivals=WARPGROUPS),
+    )
+    dq = jax.new_ref(jnp.zeros(q.shape, jnp.float32))
+    kernel = launch(
+        kernel,
+        out_type=(jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)),
+        schedule=schedule,
+        scratch=(rows, between, columns),
+        interpret=interpret,
+    )
+    dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists, dq)
+    return (jax.freeze(dq) * scale).astype(q.dtype), dk, dv
+
+
+class Share:
+    """What each warpgroup computes of a step's gradients of queries: half of the queries, or of their width."""
+
+    def __init__(self, columns: int, width: int):
+        self._is_half_of_queries = columns == WARPGROUPS * PART
+        self._columns, self._width = columns, width
+
+    @property
+    def tile(self) -> Any:
+        return plgpu.ACC((PART, self._width if self._is_half_of_queries else self._width // WARPGROUPS), jnp.float32)
+
+    def part(self, warpgroup: Array) -> pl.Slice:
+        """Of the queries of a step."""
+        return pl.ds(warpgroup * PART if self._is_half_of_queries else 0, PART)
+
+    def rows(self, block: pl.Slice, warpgroup: Array) -> pl.Slice:
+        """These queries, in memory."""
+        return pl.ds(block.start + (warpgroup * PART if self._is_half_of_queries else 0), PART)
+
+    def width(self, warpgroup: Array) -> pl.Slice:
+        """Of the width of keys and queries."""
+        size = self.tile.shape[1]
+        return pl.ds(0 if self._is_half_of_queries else warpgroup * size, size)
