@@ -85,7 +85,7 @@ def gradients(
                 """Once both warpgroups have written what they give to the queries of a step."""
                 plgpu.barrier_wait(is_written)
                 for of_keys in range(WARPGROUPS):
-                    ds = ds_smem.at[tile.slot(step), of_keys, :, share.part(warpgroup)]
+                    ds = ds_smem.at[lax.rem(step, 2), of_keys, :, share.part(warpgroup)]
                     plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(warpgroup)])
                 dq = plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
                 plgpu.wait_smem_to_gmem(0, wait_read_only=True)
@@ -121,7 +121,7 @@ def gradients(
                         issue(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
                         delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
                         ds = (p * (await_(dp_ref) - spread(delta, p.shape, COLUMNS))).astype(q.dtype)
-                        ds_smem[slot, warpgroup, :, part] = ds
+                        ds_smem[lax.rem(step, 2), warpgroup, :, part] = ds
                         issue(dk_ref, ds, q_smem.at[slot, part])
                     plgpu.commit_smem()
                     plgpu.barrier_arrive(is_written)
@@ -165,7 +165,7 @@ def gradients(
     rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
     columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
     between = (
-        plgpu.SMEM((tiles.stages, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
+        plgpu.SMEM((2, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
         plgpu.SMEM((WARPGROUPS, *share.tile.shape), jnp.float32),
         plgpu.Barrier(num_arrivals=WARPGROUPS),
     )
