@@ -130,7 +130,7 @@ def _backward(mask, scale, cut, interpret, kept, cotangents):
     log2_sum = jnp.where(jnp.isneginf(lse), jnp.inf, lse * LOG2_E)
     facts, static = (batch.q_facts, batch.k_facts), {"mask": mask, "scale": scale, "interpret": interpret}
     if cut.backward:
-        delta = jnp.einsum("BTHK,BTHK->BHT", out, dout, preferred_element_type=jnp.float32)
+        delta = (out.astype(jnp.float32) * dout).sum(-1).swapaxes(1, 2)
         at_once = over_rows(functools.partial(gradients, tiles=cut.backward, **static))
         return *at_once(q, k, v, dout, log2_sum, delta, *facts, batch.queries_of[cut.backward.columns]), None
     of_queries = over_rows(functools.partial(query_gradient, tiles=cut.queries, **static))
