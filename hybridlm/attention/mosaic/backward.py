@@ -88,6 +88,7 @@ def gradients(
                     ds = ds_smem.at[lax.rem(step, 2), of_keys, :, share.part(warpgroup)]
                     plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(warpgroup)])
                 dq = plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
+                plgpu.barrier_arrive(free.at[tile.slot(step)])
                 plgpu.wait_smem_to_gmem(0, wait_read_only=True)
                 dq_smem[warpgroup] = dq
                 plgpu.commit_smem()
@@ -128,7 +129,6 @@ def gradients(
 
                 pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
                 pl.run_scoped(functools.partial(add_queries, step=step), share.tile)
-                plgpu.barrier_arrive(free.at[slot])
 
             def accumulate(dk_ref, dv_ref):
                 take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
