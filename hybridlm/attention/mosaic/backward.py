@@ -72,31 +72,30 @@ def gradients(
             each(functools.partial(of_tile, warpgroup))
 
         def of_tile(warpgroup, tile):
-            k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
             plgpu.barrier_wait(rows_ready.at[warpgroup])
             keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
 
-            def place(step):
-                """Of the gradients of the queries of a step."""
-                head = tile.head * group + lax.rem(step, group)
-                return dq_ref.at[tile.batch, share.rows(tile.columns(step), warpgroup), head, share.width(warpgroup)]
-
-            def add_queries(dq_acc, step):
+            def add_queries(dq_acc, step, own):
                 """Once both warpgroups have written what they give to the queries of a step."""
                 plgpu.barrier_wait(is_written)
                 for of_keys in range(WARPGROUPS):
-                    ds = ds_smem.at[lax.rem(step, 2), of_keys, :, share.part(warpgroup)]
-                    plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(warpgroup)])
+                    ds = ds_smem.at[lax.rem(step, 2), of_keys, :, share.part(own)]
+                    plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(own)])
                 dq = plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
                 plgpu.barrier_arrive(free.at[tile.slot(step)])
                 plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-                dq_smem[warpgroup] = dq
+                dq_smem[own] = dq
                 plgpu.commit_smem()
-                plgpu.copy_smem_to_gmem(dq_smem.at[warpgroup], place(step), reduction_op="add")
+                queries, head = share.rows(tile.columns(step), own), tile.head * group + lax.rem(step, group)
+                place = dq_ref.at[tile.batch, queries, head, share.width(own)]
+                plgpu.copy_smem_to_gmem(dq_smem.at[own], place, reduction_op="add")
 
             def step_of(step, _, dk_ref, dv_ref, *, is_partial):
                 slot = tile.slot(step)
                 plgpu.barrier_wait(ready.at[slot])
+                # what is computed from it anew in each step takes no registers between steps
+                own = lax.optimization_barrier(warpgroup)
+                k_tile, v_tile = k_smem.at[own], v_smem.at[own]
 
                 def multiply(*products):
                     under_way = []
@@ -122,13 +121,13 @@ def gradients(
                         issue(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
                         delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
                         ds = (p * (await_(dp_ref) - spread(delta, p.shape, COLUMNS))).astype(q.dtype)
-                        ds_smem[lax.rem(step, 2), warpgroup, :, part] = ds
+                        ds_smem[lax.rem(step, 2), own, :, part] = ds
                         issue(dk_ref, ds, q_smem.at[slot, part])
                     plgpu.commit_smem()
                     plgpu.barrier_arrive(is_written)
 
                 pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
-                pl.run_scoped(functools.partial(add_queries, step=step), share.tile)
+                pl.run_scoped(functools.partial(add_queries, step=step, own=own), share.tile)
 
             def accumulate(dk_ref, dv_ref):
                 take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
@@ -139,6 +138,7 @@ def gradients(
             dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
             plgpu.barrier_arrive(is_written)
             plgpu.barrier_wait(is_written)  # the other warpgroup has read these keys
+            k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
             k_tile[...] = (dk * scale).astype(k.dtype)
             v_tile[...] = dv.astype(v.dtype)
             plgpu.commit_smem()
