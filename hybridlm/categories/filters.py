@@ -6,8 +6,9 @@
 
 A label stands for itself where one family alone has it, and as `family=label` anywhere; `family={a, b}` is either of
 two, `family!=label` any other. Families whose labels rise take `<`, `<=`, `>=` and `>`, which leave out the tokens that
-the question does not concern. Names of `PRESETS` stand for the expressions below. A filter is hashable, equal filters
-are equal, and `str` of it, which `parse` reads back, is how it stands in JSON.
+the question does not concern. Names of `PRESETS` stand for the expressions below: `copy1` is the preset `copy>=1`, a
+repetition of any length, and `copy=1` the label 1, one token long. A filter is hashable, equal filters are equal, and
+`str` of it, which `parse` reads back, is how it stands in JSON.
 """
 
 import ast

@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--workdir", required=True, help="where the report goes")
     parser.add_argument("--data", default="", help="text to score instead of the run's held-out split")
     parser.add_argument("--step", type=int, default=-1, help="checkpoint to read; the newest valid one by default")
-    parser.add_argument("--baseline", action="append", default=[], help="another model to score; may be repeated")
+    parser.add_argument("--baseline", action="append", default=[], help="another model, for compare; may be repeated")
     parser.add_argument(
         "--readings",
         default="",
@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     from hybridlm.config.written_combinations import of_readings
     from hybridlm.offline.evaluate import evaluate
 
-    readings = tuple(filter(None, flags.readings.split(",")))
+    readings = tuple(filter(None, map(str.strip, flags.readings.split(","))))
     if flags.combine:
         overrides = {"evaluation.combinations": repr(of_readings(flags.combine, readings)), **overrides}
     return evaluate(

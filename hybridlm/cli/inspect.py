@@ -11,7 +11,7 @@ Shows what text holds, class by class, source by source and domain by domain, an
   hybridlm inspect --data=runs/quickstart/data --workdir=runs/look      prepared rows
   hybridlm inspect --data=my_texts/ --workdir=runs/look                 text, in a vocabulary made for it
   hybridlm inspect --data=my_text.txt --model=runs/quickstart           text, in the vocabulary of a run
-  hybridlm inspect --data=my_text.txt --model=runs/quickstart --comparison=runs/compared/comparison.json
+  hybridlm inspect --data=my_text.txt --model=runs/quickstart --comparison=runs/compared
   hybridlm inspect --model=runs/quickstart --workdir=runs/look          a model
 
 Text is whatever hybridlm prepare reads: files, a directory, a glob, tfds:name:version, seqio:module:name, a directory
@@ -25,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
     parser = Parser("inspect", DESCRIPTION)
     parser.add_argument("--data", default="", help="a directory of prepared rows, or text")
     parser.add_argument("--model", default="", help="directory of a run made by hybridlm train")
-    parser.add_argument("--comparison", default="", help="comparison.json: what would its models gain on this text?")
+    parser.add_argument("--comparison", default="", help="--output of hybridlm compare: what would its models gain?")
     parser.add_argument("--workdir", default="", help="where the page, the CSV files and the pictures go")
     parser.add_argument(
         "--megabytes", type=float, default=4.0, help="of text to label (0: all); ids are counted in all of it"
@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     require(bool(flags.data or flags.model), "nothing to inspect; give --data=PATH, --model=RUN_DIR or both.")
     require(not overrides, f"--config.{next(iter(overrides), '')} has no effect here: inspect changes no config.")
     require(bool(flags.data or not flags.comparison), "--comparison asks about a text; give it as --data=PATH.")
-    require(flags.megabytes >= 0, f"--megabytes={flags.megabytes:g} must not be negative; 0 labels all text.")
+    require(flags.megabytes >= 0, f"--megabytes={flags.megabytes:g} must be 0 or more; 0 labels all text.")
 
     from hybridlm.inspection.run import Asked, inspect
 

@@ -9,7 +9,8 @@ DESCRIPTION = """\
 Prepares the text (once), trains the model, and reads it on held-out text.
 
 In --workdir afterwards: report.html and scores.json (loss by kind of token), metrics.jsonl and tensorboard/ (during
-training), checkpoints/, vocabulary/, config.json, environment.json. The same command again resumes where it stopped.
+training), checkpoints/, vocabulary/, config.json, environment.json, and anomalies/ with the steps that stood out, which
+healthy runs have too. The same command again resumes where it stopped, and of a finished run makes the report anew.
 
   hybridlm train --config=configs/quickstart.py --workdir=runs/quickstart
   hybridlm train --config=configs/quickstart.py --workdir=runs/short --config.training.steps=100

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from importlib.machinery import SourceFileLoader
 from typing import Any
 
-from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.errors import ConfigError, Unplaced, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.near_paths import inside, near
 from hybridlm.config.storage import override, to_dict
@@ -31,7 +31,8 @@ def load(path: str, overrides: Mapping[str, str]) -> Experiment:
 def changed(experiment: Experiment, overrides: Mapping[str, str]) -> Experiment:
     """The experiment with overrides given as text by dotted name, checked as a whole."""
     tree = to_dict(experiment)
-    return override(experiment, {name: _typed(name, text, _current(tree, name)) for name, text in overrides.items()})
+    values = {name: _typed(name, text, _current(tree, name)) for name, text in overrides.items()}
+    return override(experiment, values, "--config")
 
 
 def _from_file(path: str) -> Experiment:
@@ -85,12 +86,18 @@ def _blamed_on(path: str) -> Iterator[None]:
     """Any error of the user's own file is a mistake in the config, named with its line."""
     try:
         yield
+    except Unplaced as error:
+        raise ConfigError(f"{_line(path, error)}: {error}") from error
     except ConfigError:
         raise
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-        where = f", line {lines[-1]}" if lines else ""
-        raise ConfigError(f"--config={path}{where}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{_line(path, error)}: {type(error).__name__}: {error}") from error
+
+
+def _line(path: str, error: Exception) -> str:
+    """Where in a config file an error arose."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return f"--config={path}" + (f", line {lines[-1]}" if lines else "")
 
 
 def _current(tree: Any, name: str) -> Any:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from hybridlm.config.combination import Combination
-from hybridlm.config.errors import nearest, one_of, require
+from hybridlm.config.errors import nearest, one_of, require, unplaced
 from hybridlm.config.objective import Objective, autoregressive, block_diffusion, masked_diffusion, prefix_lm
 
 ESTIMATORS = ("objective", "chain", "enumeration", "order_mixture", "leave_one_out")
@@ -41,6 +41,7 @@ class Reading:
     copies: int = 0
     network: str = ""
 
+    @unplaced()
     def __post_init__(self):
         one_of("reading.estimator", self.estimator, ESTIMATORS)
         require(

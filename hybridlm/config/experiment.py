@@ -47,7 +47,9 @@ class Experiment:
         self._check_vocabulary()
         self._check_mesh()
         self._check_rows()
-        shorter = f"a run this short may warm up in a tenth of it: optimizer.warmup={self.training.steps // 10}."
+        shorter = (
+            f"a run this short may warm up in a tenth of it: --config.optimizer.warmup={self.training.steps // 10}."
+        )
         require(
             self.optimizer.warmup <= self.training.steps,
             f"optimizer.warmup={self.optimizer.warmup} is longer than training.steps={self.training.steps}; {shorter}",
@@ -64,8 +66,11 @@ class Experiment:
         )
         for name, reading in self.evaluation.readings.items():
             trained.check(f"evaluation.readings.{name}", reading, self.objectives)
-        mixed = len(self.objectives) > 1 and any(part.across_documents for part in self.objectives.values())
-        require(not mixed, "objective.across_documents works for a single objective; a mixture isolates documents.")
+        crossing = [f"objectives.{name}" for name, one in self.objectives.items() if one.across_documents]
+        require(
+            len(self.objectives) == 1 or not crossing,
+            f"{', '.join(crossing)}: across_documents works for a single objective; a mixture isolates documents.",
+        )
 
     def _check_lengths(self):
         length = self.data.row_length
@@ -90,8 +95,8 @@ class Experiment:
         require(
             self.data.tokenizer != "train" or self.model.vocab_size in (0, self.data.vocab_size),
             f"model.vocab_size={self.model.vocab_size} differs from the tokenizer's data.vocab_size="
-            f"{self.data.vocab_size}; leave model.vocab_size at 0 to take the tokenizer's, and pad with "
-            "model.vocab_multiple.",
+            f"{self.data.vocab_size}; leave --config.model.vocab_size at 0 to take the tokenizer's, and pad with "
+            "--config.model.vocab_multiple.",
         )
 
     def _check_mesh(self):

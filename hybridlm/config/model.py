@@ -100,7 +100,7 @@ class ModelConfig:
         require(
             self.head_width > 0 or self.width % self.heads == 0,
             f"model.width={self.width} is not a multiple of model.heads={self.heads}; change one or set "
-            "model.head_width.",
+            "--config.model.head_width.",
         )
 
     def _check_positions(self):

@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from hybridlm.config.errors import CLOSE
+
 LISTED = 6
 """How many names a refusal lists."""
 
@@ -19,7 +21,7 @@ def near(path: Any, is_one: Callable[[Any], bool]) -> str:
         where = "" if path.is_absolute() else f" in {os.getcwd()}, where relative paths start"
         return f"; nor is there a directory {parent}{where}."
     found = {one.stem: one for one in inside(parent, is_one)}
-    close = difflib.get_close_matches(path.stem, found, n=1)
+    close = difflib.get_close_matches(path.stem, found, n=1, cutoff=CLOSE)
     if close:
         return f"; did you mean {found[close[0]]}?"
     some = [one.name for one in found.values()][:LISTED] + ["more"] * (len(found) > LISTED)

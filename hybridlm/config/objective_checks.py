@@ -3,14 +3,15 @@
 import re
 from typing import Any
 
-from hybridlm.config.errors import one_of, require
+from hybridlm.config.errors import one_of, require, unplaced
 
 LAYOUTS = ("causal", "prefix", "bidirectional", "blocks", "random_order")
 CORRUPTIONS = ("none", "absorbing", "uniform", "all", "masked_lm", "spans")
 
 
+@unplaced()
 def check(objective: Any) -> None:
-    """Raises `ConfigError` unless the choices of an `Objective` go together."""
+    """Raises `Unplaced` unless the choices of an `Objective` go together."""
     _check_values(objective)
     _check_layout(objective)
     _check_window(objective)

@@ -44,7 +44,7 @@ def allocate(objectives: Mapping[str, Objective], batch_rows: int) -> Allocation
     require(
         sum(unit.values()) <= batch_rows,
         f"training.batch_rows={batch_rows} cannot be divided among {len(unit)} objectives, which take rows in units of "
-        f"{unit}; use at least {sum(unit.values())}.",
+        f"{unit}; use at least --config.training.batch_rows={sum(unit.values())}.",
     )
     behind = 2 * sum(unit.values())  # so far below its share none would be left: the search starts where it is short
     units = {name: max(1, int(share) - behind) for name, share in exact.items()}
@@ -74,5 +74,5 @@ def refusal(objectives: Mapping[str, Objective], batch_rows: int, length: int, a
     return (
         f"a step has {step.wide} rows of {step.streams} x {length} tokens{holds}, which training.accumulate="
         f"{accumulate} x mesh.replica x mesh.data x mesh.fsdp = {parts} does not divide; change "
-        f"training.batch_rows={batch_rows} to one of {list(itertools.islice(fits, NAMED))}"
+        f"--config.training.batch_rows={batch_rows} to one of {list(itertools.islice(fits, NAMED))}"
     )

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from hybridlm.config.errors import ConfigError, nearest
+from hybridlm.config.errors import ConfigError, nearest, placed
 from hybridlm.masks import Mask, from_json, to_json
 
 
@@ -56,24 +56,27 @@ def _stored(mask: Mask) -> Any:
         raise ConfigError(f"a config must be storable, and its mask is not: {error}") from error
 
 
-def override(config: Any, changes: Mapping[str, Any]) -> Any:
-    """The config with some values changed, by dotted names such as "training.steps"; checked as a whole again."""
+def override(config: Any, changes: Mapping[str, Any], path: str = "config") -> Any:
+    """The config with some values changed, by dotted names such as "training.steps"; checked as a whole again.
+
+    What is refused is named from `path` on.
+    """
     tree = to_dict(config)
     for name, value in changes.items():
         *parents, last = name.split(".")
-        _parent(tree, parents, name)[last] = to_dict(value)
-    return from_dict(type(config), tree)
+        _parent(tree, parents, name, path)[last] = to_dict(value)
+    return from_dict(type(config), tree, path)
 
 
-def _parent(node: Any, parts: list[str], name: str) -> dict:
+def _parent(node: Any, parts: list[str], name: str, path: str) -> dict:
     """The dictionary that holds the last part of a name; whether that part may stand there is seen by its type."""
     for depth, part in enumerate(parts):
         if part not in node:
-            raise ConfigError(f"config.{'.'.join(parts[: depth + 1])} does not exist{nearest(part, node)}")
+            raise ConfigError(f"{path}.{'.'.join(parts[: depth + 1])} does not exist{nearest(part, node)}")
         node = node[part]
         if not isinstance(node, dict):
             inner = ".".join(parts[: depth + 1])
-            raise ConfigError(f"config.{name} does not exist: config.{inner}={node!r} has no parts.")
+            raise ConfigError(f"{path}.{name} does not exist: {path}.{inner}={node!r} has no parts.")
     return node
 
 
@@ -85,7 +88,9 @@ def _dataclass(kind: Any, data: Any, path: str) -> Any:
     for field in dataclasses.fields(kind):
         if field.name not in data and field.default is field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{path}.{field.name} is missing and has no default.")
-    return kind(**{name: from_dict(kinds[name], value, f"{path}.{name}") for name, value in data.items()})
+    values = {name: from_dict(kinds[name], value, f"{path}.{name}") for name, value in data.items()}
+    with placed(path):
+        return kind(**values)
 
 
 def _mask(data: Any, path: str) -> Mask:

@@ -12,7 +12,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from etils import epath
 
@@ -40,12 +40,14 @@ def whole(directory: epath.Path, *, last: str, recipe: Mapping[str, object]) -> 
         f"{directory} holds files but no {last}, so it is no prepared data and will not be overwritten; name another "
         "directory, or remove this one.",
     )
+    made = [parent for parent in directory.parents if is_local(directory) and not parent.exists()]
     with _beside(directory, json.dumps(recipe, sort_keys=True)) as partial:
         try:
             yield partial
         except ConfigError:
             if [path.name for path in (partial / WORK).iterdir()] == [_RECIPE]:
                 partial.rmtree()  # refused before anything was made
+                _remove_empty(made)
             raise
         except OSError as error:
             if error.errno == errno.ENOSPC or "No space left" in str(error):
@@ -55,6 +57,27 @@ def whole(directory: epath.Path, *, last: str, recipe: Mapping[str, object]) -> 
                 )
                 raise OSError(errno.ENOSPC, message, str(partial)) from error
             raise
+
+
+def check_free(directory: epath.Path, flag: str) -> None:
+    """Raises ConfigError where a file stands in the way of a directory that a flag names."""
+    for path in (directory, *directory.parents) if is_local(directory) else ():
+        require(
+            path.is_dir() or not path.exists(),
+            f"{flag}={directory}: {path} is a file, and a directory is needed there; choose another name.",
+        )
+
+
+@contextlib.contextmanager
+def making(directory: epath.Path) -> Iterator[None]:
+    """The directory is there in the block; what fails before anything lies in it leaves no trace."""
+    new = [path for path in (directory, *directory.parents) if is_local(directory) and not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        _remove_empty(new)
+        raise
 
 
 @contextlib.contextmanager
@@ -140,6 +163,13 @@ def _begun(partial: epath.Path, recipe: str) -> epath.Path:
         (partial / WORK).mkdir(parents=True)
         told.write_text(recipe)
     return partial
+
+
+def _remove_empty(directories: Sequence[epath.Path]) -> None:
+    """Removes directories, the innermost first, up to the first that holds something."""
+    with contextlib.suppress(OSError):
+        for directory in directories:
+            pathlib.Path(directory).rmdir()
 
 
 def _publish(partial: epath.Path, directory: epath.Path, last: str) -> None:

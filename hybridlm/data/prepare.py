@@ -109,6 +109,12 @@ def prepare_for_evaluation(
     return open_prepared(directory)
 
 
+def check_text(source: str, tokenizer: Tokenizer) -> None:
+    """Raises ConfigError unless a text is there and may be read in this vocabulary; makes nothing."""
+    sources.check(source)
+    _check_came(sources.tokenizer(source), tokenizer, source)
+
+
 def _begin(config: DataConfig, work: epath.Path, progress: Progress) -> None:
     """Finds the chosen documents and the vocabulary, from which all later work begins, unless an earlier call did."""
     if (work / workers.VOCABULARY).exists():

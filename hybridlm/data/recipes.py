@@ -63,7 +63,7 @@ def reopened(directory: epath.Path, recipe: dict[str, object]) -> Prepared:
     changes = "; ".join(f"{name} is {there.get(name)!r} there and {asked.get(name)!r} here" for name in differing)
     require(
         not differing,
-        f"{directory} was prepared from something else: {changes}. Name another directory as data.prepared, remove "
-        "this one to prepare it anew, or restore the former values.",
+        f"{directory} was prepared from something else: {changes}. Name another directory (data.prepared of a "
+        "config, --workdir of evaluate and inspect), remove this one to prepare it anew, or restore the former values.",
     )
     return prepared

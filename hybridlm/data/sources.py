@@ -53,6 +53,12 @@ def tokenizer(path: str) -> Tokenizer | None:
     return source_tokens.tokenizer(path) if source_tokens.is_named(path) else None
 
 
+def check(path: str) -> None:
+    """Raises ConfigError where a source's path names no file."""
+    if not source_seqio.is_named(path):
+        _named(path)
+
+
 def exists(path: str) -> bool:
     """Whether a source's path names any file."""
     return (

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 
+from hybridlm.combine import gates
 from hybridlm.config.combination import Combination
 from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig
@@ -29,7 +30,8 @@ def is_open(combination: Combination) -> bool:
 
 
 def check(config: EvaluationConfig, split: str) -> None:
-    """Refuses to report a fit on the text that it was made on."""
+    """Refuses to report a fit on the text that it was made on, and own gates that do not work."""
+    _try_gates(config)
     open_ones = [name for name, combination in config.combinations.items() if is_open(combination)]
     require(
         not open_ones or split == "test",
@@ -40,13 +42,19 @@ def check(config: EvaluationConfig, split: str) -> None:
 
 
 def check_closed(config: EvaluationConfig) -> None:
-    """Refuses to train with numbers that only a trained model can be fitted for."""
+    """Refuses to train with numbers that only a trained model is fitted for, and own gates that do not work."""
+    _try_gates(config)
     open_ones = [name for name, combination in config.combinations.items() if is_open(combination)]
     require(
         not open_ones,
         f"evaluation.combinations.{', '.join(open_ones)} has numbers that are fitted once the model is trained. Leave "
         "it out of this config; `hybridlm evaluate --combine=... --config.evaluation.split=test` fits and reports it.",
     )
+
+
+def _try_gates(config: EvaluationConfig) -> None:
+    for combination in config.combinations.values():
+        gates.gate(combination.gate)
 
 
 def fitted(config: EvaluationConfig, task: Task, networks: Mapping[str, Other], prepared: Prepared) -> EvaluationConfig:

@@ -28,13 +28,10 @@ class Kept:
     """Arrays of batches in order, each in a file of its own; `sums` as they were saved, or None."""
 
     def __init__(self, directory: epath.PathLike, request: str):
-        """`request` says what is evaluated and how; what is left of another one is removed."""
-        self._directory = epath.Path(directory)
-        if not self._is_of(request):
-            self._directory.rmtree(missing_ok=True)
-            self._directory.mkdir(parents=True)
-            durable.replace(self._directory / REQUEST, request)
-        self.sums = dict(_opened(self._directory / SUMS)) if (self._directory / SUMS).exists() else None
+        """`request` says what is evaluated and how; the first batch removes what is left of another one."""
+        self._directory, self._request = epath.Path(directory), request
+        is_saved = self._is_of(request) and (self._directory / SUMS).exists()
+        self.sums = dict(_opened(self._directory / SUMS)) if is_saved else None
         self._count = int(self.sums.pop(_DONE)) if self.sums else 0
         self._due: float | None = None
 
@@ -48,6 +45,8 @@ class Kept:
 
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keeps the next batch."""
+        if not self._count and not self._is_of(self._request):
+            self._begin()
         _write(self._path(self._count), arrays)
         self._count += 1
 
@@ -62,6 +61,11 @@ class Kept:
     def remove(self) -> None:
         """Removes all that was kept."""
         self._directory.rmtree(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._directory.rmtree(missing_ok=True)
+        self._directory.mkdir(parents=True)
+        durable.replace(self._directory / REQUEST, self._request)
 
     def _is_of(self, request: str) -> bool:
         path = self._directory / REQUEST

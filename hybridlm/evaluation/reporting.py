@@ -27,14 +27,14 @@ from hybridlm.evaluation import joined, score_rows, token_table
 from hybridlm.evaluation.pictures import masks
 from hybridlm.evaluation.run import Evaluation
 from hybridlm.evaluation.task import Task
-from hybridlm.reports import curves, export, html, terminal
+from hybridlm.reports import closing, curves, export, html, terminal
 from hybridlm.reports.progress import stages
 from hybridlm.reports.sample import Sample
-from hybridlm.reports.scores import Column, Scores, of_families, save
+from hybridlm.reports.scores import Column, Scores, load, of_families, save
 from hybridlm.sharding import distributed
 from hybridlm.storage import environment
 
-SCORES = "scores.json"
+SCORES, CSV, TOKENS, PAGE = "scores.json", "scores.csv", "tokens.parquet", "report.html"
 SAMPLES, SAMPLE_TOKENS = 4, 160
 SAMPLED = 16
 """Batches among whose documents the samples are looked for."""
@@ -71,9 +71,9 @@ def write(
     combined, scores = joined.of(config, facts.task, found), of(facts, found)
     shown = of_families(scores, _shown(facts.experiment.evaluation))
     files = {
-        "scores.csv": functools.partial(export.export, scores),
-        "tokens.parquet": functools.partial(_write_tokens, facts, found),
-        "report.html": functools.partial(_write_page, facts, found, shown, metrics),
+        CSV: functools.partial(export.export, scores),
+        TOKENS: functools.partial(_write_tokens, facts, found),
+        PAGE: functools.partial(_write_page, facts, found, shown, metrics),
         **({joined.FILE: functools.partial(joined.save, combined)} if combined else {}),
         # last: its presence says that all is there
         SCORES: functools.partial(save, scores),
@@ -83,7 +83,15 @@ def write(
     terminal.show(shown)
     for line in (*_left_out(scores, shown), *joined.lines(combined)):
         print(line)
-    print(f"\nreport: {directory / 'report.html'}")
+    print()
+    close(directory)
+
+
+def close(directory: epath.Path) -> None:
+    """Prints, on the first process, the last lines of the report that is there."""
+    if distributed.is_primary():
+        files = [name for name in (CSV, TOKENS, joined.FILE, SCORES) if (directory / name).exists()]
+        print(*closing.lines(load(directory / SCORES), directory, PAGE, files), sep="\n")
 
 
 def _write_tokens(facts: Facts, found: Evaluation, path: epath.Path) -> None:

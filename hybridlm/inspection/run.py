@@ -11,6 +11,7 @@ from hybridlm.config.exit_codes import ExitCode
 from hybridlm.data import manifest as manifests
 from hybridlm.data import progress as progresses
 from hybridlm.data import source_tokens
+from hybridlm.data.directories import check_free
 from hybridlm.data.prepared import Prepared, open_prepared
 from hybridlm.data.progress import Progress
 from hybridlm.inspection import gains as gain_inspection
@@ -46,6 +47,7 @@ class Asked:
 
 def inspect(asked: Asked, *, progress: Progress = progresses.show) -> ExitCode:
     """Prints what is asked for, and writes the page, the CSV files and the pictures to `workdir`."""
+    check_free(epath.Path(asked.workdir), "--workdir")
     comparison = comparisons.load(asked.comparison) if asked.comparison else None
     with tempfile.TemporaryDirectory() as scratch:
         run = model_inspection.open_run(epath.Path(asked.model)) if asked.model else None

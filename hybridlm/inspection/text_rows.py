@@ -25,7 +25,7 @@ from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.inspection.text import Look
 from hybridlm.inspection.text_counts import count_documents
 
-MEGABYTE = 1e6
+MEGABYTE, KILOBYTE = 1e6, 1e3
 VOCAB_SIZE, LEARNT_FROM = 16_384, 4 * MEGABYTE
 """Of a tokenizer trained here: its size, and how much text it is trained on."""
 
@@ -145,22 +145,30 @@ def _called(prepared: Prepared, source: str, split: str) -> Prepared:
 
 
 def _how_much(corpus: Corpus, chosen: Corpus) -> str:
-    size, whole = chosen.bytes() / MEGABYTE, corpus.bytes() / MEGABYTE
+    size, whole = _size(chosen.bytes()), _size(corpus.bytes())
     if len(chosen.entries) == len(corpus.entries):
-        return f"all {whole:.1f} MB were counted and labelled"
+        return f"all {whole} were counted and labelled"
     return (
-        f"ids were counted in all {whole:.1f} MB; labels that depend on the text around a token, and gains, are those "
-        f"of a sample of {size:.1f} MB, groups in the order of their hash (--megabytes=0 labels all)"
+        f"ids were counted in all {whole}; labels that depend on the text around a token, and gains, are those "
+        f"of a sample of {size}, groups in the order of their hash (--megabytes=0 labels all)"
     )
 
 
 def _whose(vocabulary: Vocabulary | None, came: Tokenizer | None, corpus: Corpus) -> str:
-    size = _learnt_from(corpus).bytes() / MEGABYTE
+    size = _size(_learnt_from(corpus).bytes())
     if vocabulary:
         return "tokens, ranks of words and frequencies of ids are those of the run of --model"
     if came:
-        return f"the tokens are those that the text came as; words are ranked on {size:.1f} MB of it"
+        return f"the tokens are those that the text came as; words are ranked on {size} of it"
     return (
-        f"no tokenizer was given: this byte-level BPE was trained on {size:.1f} MB of the text, which also rank its "
+        f"no tokenizer was given: this byte-level BPE was trained on {size} of the text, which also rank its "
         "words; with --model the text is read in the vocabulary of a run"
     )
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit of which there are some."""
+    for unit, size in {"MB": MEGABYTE, "KB": KILOBYTE}.items():
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"

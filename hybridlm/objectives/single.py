@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from hybridlm.config.errors import ConfigError
+from hybridlm.config.errors import ConfigError, unplaced
 from hybridlm.config.objective import Objective, part_names
 from hybridlm.diffusion import schedules
 from hybridlm.diffusion.uniform import TokenBound
@@ -65,8 +65,9 @@ def build(
     )
 
 
+@unplaced()
 def check(objective: Objective, *, is_scored: bool = False) -> None:
-    """Raises `ConfigError` where what it imports is not there or no schedule, or where a score would lack a term."""
+    """Raises `Unplaced` where what it imports is not there or no schedule, or where a score would lack a term."""
     if objective.builder:
         _imported(objective.builder)
     schedule = schedules.from_name(objective.schedule)

@@ -40,35 +40,44 @@ class Beside:
         return Other(self.task, self.experiment.mask, on_mesh(self.task, mesh, self.found.load))
 
 
-def found(readings: Mapping[str, Reading], row_length: int, task: Task, tokenizer: Tokenizer) -> dict[str, Beside]:
-    """Every other run that a reading names, by its directory; refused where it cannot be read on the same rows."""
-    named = {name: reading for name, reading in readings.items() if reading.network}
-    runs = {reading.network: _found(reading.network) for reading in named.values()}
-    for name, reading in named.items():
-        _check(f"reading {name!r}", reading, runs[reading.network], row_length, task, tokenizer)
+def check(readings: Mapping[str, Reading], row_length: int, tokenizer: Tokenizer) -> None:
+    """Raises ConfigError where a run that a reading names cannot be read on such rows; reads no weights."""
+    for name, reading in _named(readings).items():
+        _check(f"reading {name!r}", reading, row_length, tokenizer)
+
+
+def found(readings: Mapping[str, Reading], task: Task) -> dict[str, Beside]:
+    """Every other run that a reading names, by its directory."""
+    runs = {run: _found(run) for run in dict.fromkeys(reading.network for reading in _named(readings).values())}
+    for run, other in runs.items():
+        check_vocabularies(("this model", run), [one.model.padded_vocab(one.vocab_size) for one in (task, other.task)])
     return runs
 
 
+def _named(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Those of other runs."""
+    return {name: reading for name, reading in readings.items() if reading.network}
+
+
 def _found(run: str) -> Beside:
-    there = saved(epath.Path(run), -1, (), {})
-    kernels.check(there.experiment.model)
-    read = there.read()
+    read = saved(epath.Path(run), -1, (), {}).read()
     vocabulary = load_vocabulary(read.source / workdir.VOCABULARY)
     return Beside(read.experiment, task_of(read.experiment, vocabulary), read)
 
 
-def _check(where: str, reading: Reading, other: Beside, row_length: int, task: Task, tokenizer: Tokenizer) -> None:
-    run, length = reading.network, other.experiment.data.row_length
-    theirs = load_vocabulary(other.found.source / workdir.VOCABULARY).tokenizer
+def _check(where: str, reading: Reading, row_length: int, tokenizer: Tokenizer) -> None:
+    run = reading.network
+    other = saved(epath.Path(run), -1, (), {}).experiment
+    kernels.check(other.model)
+    theirs, length = load_vocabulary(epath.Path(run) / workdir.VOCABULARY).tokenizer, other.data.row_length
     require(
         theirs.sha256 == tokenizer.sha256,
         f"{where} reads the network of {run}, which was trained with another tokenizer, so its probabilities belong to "
         "other tokens; train both runs on the same data.prepared, or name one data.tokenizer in both.",
     )
-    check_vocabularies(("this model", run), [one.model.padded_vocab(one.vocab_size) for one in (task, other.task)])
     require(
         length >= row_length,
         f"{where} reads the network of {run}, which was trained on rows of {length} tokens, on rows of {row_length}; "
         "make that run --model and this one the other, or train both on rows of one length.",
     )
-    trained.check(where, dataclasses.replace(reading, network=""), other.experiment.objectives)
+    trained.check(where, dataclasses.replace(reading, network=""), other.objectives)

@@ -1,36 +1,30 @@
 """`evaluate`: a checkpoint, or a published model, on its own, read by the function that training reports by."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import jax
 from etils import epath
 
-from hybridlm.categories import registry
 from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig
 from hybridlm.config.exit_codes import ExitCode
-from hybridlm.config.experiment import Experiment
-from hybridlm.data.prepare import EVALUATION, prepare, prepare_for_evaluation
-from hybridlm.data.prepared import Prepared
-from hybridlm.data.vocabulary import load_vocabulary
-from hybridlm.evaluation import fitted, kernels, reporting
+from hybridlm.data.directories import check_free, making
+from hybridlm.evaluation import fitted, reporting
 from hybridlm.evaluation import task as tasks
 from hybridlm.evaluation.kept import Kept
 from hybridlm.evaluation.readings import Other, scorer
 from hybridlm.evaluation.run import Evaluation, batch_count, batches
 from hybridlm.evaluation.run import evaluate as read
-from hybridlm.evaluation.task import task_of
 from hybridlm.models import size
-from hybridlm.offline import beside, published
+from hybridlm.offline import beside
+from hybridlm.offline.asked import Asked, asked, beside_it
 from hybridlm.offline.beside import Beside
-from hybridlm.offline.opened import on_mesh, saved
+from hybridlm.offline.opened import on_mesh
 from hybridlm.offline.subject import Subject
+from hybridlm.reports import closing
 from hybridlm.reports.progress import progress, remark
 from hybridlm.sharding import distributed, placement
 from hybridlm.sharding import mesh as meshes
-from hybridlm.storage import digests, workdir
-from hybridlm.storage.compatibility import check_fingerprints
 
 BASELINES, PARTIAL = "baselines", "partial"
 """Directories with the reports of the other models, and with what is done of an evaluation."""
@@ -53,35 +47,52 @@ def evaluate(
     """
     distributed.start()
     directory = epath.Path(directory)
+    _check_place(directory, model, baselines)
+    for baseline in baselines if step == -1 else ():
+        require(
+            epath.Path(baseline).resolve() != epath.Path(model).resolve(),
+            f"--baseline={baseline} is --model itself, so nothing could differ; name another model, or an earlier "
+            "checkpoint of this one by --step.",
+        )
+    request = {"readings": readings, "overrides": overrides}
+    first = asked(model, data, step=step, **request)
+    places = {directory / BASELINES / name: baseline for name, baseline in _named(baselines).items()}
+    others = {place: beside_it(first, baseline, data, **request) for place, baseline in places.items()}
+    for place, one in {directory: first, **others}.items():
+        with making(place):
+            _score(one, place, data)
+    if others and distributed.is_primary():
+        baseline, *more = others
+        print(f"next: {closing.comparison([baseline, directory, *more], directory)}")
+    return ExitCode.DONE
+
+
+def _check_place(directory: epath.Path, model: epath.PathLike, baselines: Sequence[epath.PathLike]) -> None:
+    check_free(directory, "--workdir")
     for named, flag in ((model, "--model"), *((baseline, "--baseline") for baseline in baselines)):
         require(
             epath.Path(named).resolve() != directory.resolve(),
             f"--workdir must differ from {flag}, so that the run's own report stays as it is.",
         )
-    _score(model, directory, data, step, readings, overrides)
-    for name, baseline in _named(baselines).items():
-        _score(baseline, directory / BASELINES / name, data, -1, readings, overrides)
-    return ExitCode.DONE
 
 
 def _named(baselines: Sequence[epath.PathLike]) -> dict[str, epath.PathLike]:
     """Baselines by the name of their directory."""
     found = {epath.Path(baseline).resolve().name: baseline for baseline in baselines}
-    require(len(found) == len(baselines), f"--baseline names {list(map(str, baselines))}, of which two end alike.")
+    require(
+        len(found) == len(baselines),
+        f"--baseline names {', '.join(map(str, baselines))}, of which two end alike, and reports are called by these "
+        "ends; score one of them in a call of its own.",
+    )
     return found
 
 
-def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, readings, overrides) -> None:
+def _score(one: Asked, directory: epath.Path, data: str) -> None:
     """One model, unless its report is there."""
-    if published.is_published(model):
-        require(step == -1, f"--step={step} has no meaning for a published model, which is one checkpoint.")
-        subject = published.subject(model, directory, data=data, readings=readings, overrides=overrides)
-    else:
-        subject = _trained(epath.Path(model), directory, data, step, readings, overrides)
+    subject = one.subject(directory)
     experiment, task = subject.experiment, subject.task
     config = experiment.evaluation
-    fitted.check(config, data or subject.split)
-    others = beside.found(config.readings, experiment.data.row_length, task, subject.prepared.tokenizer)
+    others = beside.found(config.readings, task)
     weights = {f"weights of {run}": other.weights for run, other in others.items()}
     facts = reporting.Facts(
         experiment=experiment,
@@ -94,7 +105,8 @@ def _score(model: epath.PathLike, directory: epath.Path, data: str, step: int, r
         rows=subject.prepared.rows(subject.split),
     )
     if reporting.is_written(facts, directory):
-        remark(f"{model} is scored already: {directory} holds its report")
+        remark(f"{one.model} is scored already: {directory} holds its report")
+        reporting.close(directory)
         return
     # several processes may not see each other's files
     kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
@@ -130,49 +142,3 @@ def _read(subject: Subject, others: Mapping[str, Beside], kept: Kept | None) -> 
             kept=kept,
         )
     return found, config
-
-
-def _trained(
-    source: epath.Path,
-    directory: epath.Path,
-    data: str,
-    step: int,
-    readings: Sequence[str],
-    overrides: Mapping[str, str],
-) -> Subject:
-    """A checkpoint of a run."""
-    # a user's own text is read whole unless they ask for less
-    overrides = {"evaluation.rows": "0", **overrides} if data else overrides
-    run = saved(source, step, readings, overrides)
-    kernels.check(run.experiment.model)
-    found = run.read()
-    experiment, stored = found.experiment, found.metadata["fingerprints"]
-    directory.mkdir(parents=True, exist_ok=True)
-    prepared, split = _text(experiment, source, directory, data)
-    seal = source / workdir.CHECKPOINTS / str(found.step) / digests.MANIFEST
-    weights = {"weights": hashlib.sha256(seal.read_bytes()).hexdigest()}
-    must_agree = {"tokenizer": prepared.tokenizer.sha256, "dtype": workdir.read_config(source).model.dtype}
-    read_data = {"data": prepared.manifest.fingerprint}
-    check_fingerprints(stored, must_agree if data else must_agree | read_data, step=found.step)
-    return Subject(
-        experiment=experiment,
-        task=task_of(experiment, prepared.vocabulary, prepared.rows(split).names),
-        prepared=prepared,
-        split=split,
-        load=found.load,
-        step=found.step,
-        fingerprints=must_agree | read_data | weights,
-        metrics=source / workdir.METRICS,
-    )
-
-
-def _text(experiment: Experiment, source: epath.Path, directory: epath.Path, data: str) -> tuple[Prepared, str]:
-    """The rows to read and their split: the run's own, prepared again where they are gone, or the user's."""
-    if data:
-        registry.load(experiment.data.label_modules)  # their labels are facts that a mask may read
-        vocabulary = load_vocabulary(source / workdir.VOCABULARY)
-        prepared = prepare_for_evaluation(data, vocabulary, experiment.data.row_length, directory / workdir.DATA)
-        return prepared, EVALUATION
-    where = epath.Path(experiment.data.prepared or source / workdir.DATA)
-    where = where if where.exists() else directory / workdir.DATA
-    return prepare(experiment.data, where), experiment.evaluation.split

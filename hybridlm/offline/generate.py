@@ -9,11 +9,11 @@ from typing import Any
 
 from etils import epath
 
-from hybridlm.combine import gates
 from hybridlm.config.errors import require
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.sampling import SamplingConfig, check_prompts
+from hybridlm.data.directories import check_free
 from hybridlm.data.tokenizer import Tokenizer
 from hybridlm.evaluation import mask_facts
 from hybridlm.offline import networks, written_by_two
@@ -103,7 +103,8 @@ def generate(
 
 
 def _check_picture(picture: str) -> None:
-    """Refuses a directory before anything is written."""
+    """Refuses a place where there cannot be a file, before anything is written."""
+    check_free(epath.Path(picture).parent, "--picture")
     require(
         not picture or not epath.Path(picture).is_dir(),
         f"--picture={picture} is a directory, and a picture is one file; name it, such as {picture}/denoising.html.",
@@ -182,7 +183,7 @@ def check(prompts: Sequence[str], config: SamplingConfig, experiment: Experiment
     if config.combination is None:
         samplers.check(config, experiment.objectives)
     else:
-        gates.gate(config.combination.gate)  # one's own is tried
+        written_by_two.check(config, experiment, tokenizer)
     mask_facts.check_written(experiment.mask)
     _check_lengths(max(map(len, _encoded(prompts, tokenizer))), config.tokens, experiment.data.row_length)
 

@@ -70,8 +70,8 @@ def saved(source: epath.Path, step: int, readings: Sequence[str], overrides: Map
     config = workdir.read_config(source)  # refuses what is no run before anything else is looked for
     checkpoints = Checkpoints(source / workdir.CHECKPOINTS, read_only=True)
     known = checkpoints.steps()
-    require(bool(known), "--model holds no checkpoint yet; let `hybridlm train` save one (config.checkpoint.every).")
-    require(step == -1 or step in known, f"--step={step} is not among the checkpoints of --model: {known}.")
+    require(bool(known), f"{source} holds no checkpoint yet; let `hybridlm train` save one (config.checkpoint.every).")
+    require(step == -1 or step in known, f"--step={step} is not among the checkpoints of {source}: {known}.")
     experiment = changed(only(config, readings), overrides, OVERRIDABLE)
     return Saved(source, checkpoints, step, config, experiment)
 

@@ -24,7 +24,6 @@ from hybridlm.data import tokenizer_files
 from hybridlm.data.prepare import EVALUATION, prepare_for_evaluation
 from hybridlm.data.shards import sha256
 from hybridlm.data.vocabulary import Vocabulary
-from hybridlm.evaluation import kernels
 from hybridlm.evaluation.task import Task, task_of
 from hybridlm.interop import Pretrained
 from hybridlm.masks import Mask
@@ -101,23 +100,18 @@ def located(model: epath.PathLike) -> epath.Path:
     return directory
 
 
-def subject(
-    model: epath.PathLike,
-    directory: epath.Path,
-    *,
-    data: str,
-    readings: Sequence[str] = (),
-    overrides: Mapping[str, str],
-) -> Subject:
-    """A published model, to be read on the text `data`."""
+def check(model: epath.PathLike, step: int, data: str) -> None:
+    """Refuses to score what a published model has not."""
+    require(step == -1, f"--step={step} has no meaning for a published model, which is one checkpoint.")
     require(
         bool(data),
-        f"--model={model} is {_what(model)}, and no held-out text belongs to it; name the text to score with "
+        f"{str(model)!r} is {_what(model)}, and no held-out text belongs to it; name the text to score with "
         "--data=FILE_OR_DIRECTORY.",
     )
-    found = find(model, readings, overrides)
-    kernels.check(found.experiment.model)
-    directory.mkdir(parents=True, exist_ok=True)
+
+
+def subject(found: Published, directory: epath.Path, *, data: str) -> Subject:
+    """A published model, to be read on the text `data`, whose rows go to `directory`."""
     row_length = found.experiment.data.row_length
     prepared = prepare_for_evaluation(data, found.vocabulary, row_length, directory / workdir.DATA)
     task = found.task(prepared.vocabulary, prepared.rows(EVALUATION).names)

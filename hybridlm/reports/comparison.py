@@ -18,6 +18,7 @@ from etils import epath
 from hybridlm.config.errors import require
 from hybridlm.statistics.transfer import Measured
 
+FILE = "comparison.json"
 FORMAT, VERSION = "hybridlm.comparison", 2
 _DIGITS = 10
 """Significant digits of what is written: more would be rounding errors, which differ between machines."""
@@ -170,8 +171,12 @@ def save(found: Comparison, path: epath.PathLike) -> None:
 
 
 def load(path: epath.PathLike) -> Comparison:
-    """The record that `save` wrote; raises where the file is something else."""
-    content = json.loads(epath.Path(path).read_text())
+    """The record that `save` wrote, or that of a directory of `hybridlm compare`; raises where it is something else."""
+    path = epath.Path(path)
+    if path.is_dir():
+        path = path / FILE
+        require(path.exists(), f"{path.parent} holds no {FILE}; name the --output of a `hybridlm compare`.")
+    content = _json(path)
     require(
         isinstance(content, dict) and (content.pop("format", None), content.pop("version", None)) == (FORMAT, VERSION),
         f"{path} is no comparison that this hybridlm reads, format {FORMAT!r} and version {VERSION}; "
@@ -191,6 +196,14 @@ def load(path: epath.PathLike) -> Comparison:
             },
         }
     )
+
+
+def _json(path: epath.Path) -> Any:
+    """What a file of JSON holds; None of any other."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return None
 
 
 def _measured(family: str, fields: Mapping[str, Any]) -> Measured:

@@ -109,8 +109,9 @@ def _spelled(tokens: Sequence[Token]) -> str:
 def _show_gains(gains: Gains, console: Console) -> None:
     for model, found in gains.by_model.items():
         console.print(_gains(f"{model} instead of {gains.baseline}", gains.level, found))
-    for family, why in gains.missing.items():
-        console.print(Line(f"• no gain by {words(family)}: {why}"))
+    for why in dict.fromkeys(gains.missing.values()):
+        families = ", ".join(words(family) for family, reason in gains.missing.items() if reason == why)
+        console.print(Line(f"• no gain by {families}: {why}"))
     for note in (*gains.notes, MEANING):
         console.print(Line(f"• {note}"))
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from hybridlm.sharding.distributed import is_primary
 
@@ -33,7 +34,8 @@ def progress(title: str, total: int, *, start: int = 0, every: int | None = 1) -
     if not is_primary():
         yield _Silence()
     elif sys.stderr.isatty():
-        with Progress(*_columns(), console=Console(stderr=True), speed_estimate_period=_SPEED_WINDOW) as bar:
+        console = Console(stderr=True)
+        with Progress(*_columns(), console=console, speed_estimate_period=_SPEED_WINDOW, expand=True) as bar:
             yield _Bar(bar, title, total, start)
     else:
         yield _Lines(title, total, start, every)
@@ -54,8 +56,13 @@ def remark(line: str) -> None:
 
 
 def _columns():
-    text = TextColumn("{task.description}"), TextColumn("{task.fields[text]}")
-    return text[0], BarColumn(), MofNCompleteColumn(), text[1], TimeRemainingColumn(), TextColumn("left")
+    """In a narrow terminal the text is cut first, then what is done, and the time left last."""
+    yield TextColumn("{task.description}")
+    yield BarColumn(10)
+    yield MofNCompleteColumn()
+    yield TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=len("0:00:00")))
+    yield TextColumn("left", table_column=Column(no_wrap=True, min_width=len("left")))
+    yield TextColumn("{task.fields[text]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
 
 
 class _Silence:

@@ -51,7 +51,6 @@ class Checkpoints:
         # Not CheckpointManager: it removes old steps before the new one is sealed, and trusts any directory's name.
         self._orbax = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
         if is_primary() and not read_only:
-            self._directory.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers()
 
     def save(self, step: int, state: PyTree, metadata: Mapping) -> None:
@@ -159,6 +158,7 @@ class Checkpoints:
         if is_primary():
             if self._path(step).exists():
                 raise FileExistsError(f"{self._path(step)} is there already; resume from it, or move it away")
+            self._directory.mkdir(parents=True, exist_ok=True)
             self._beside(step, "saving").touch()
 
     def _seal(self, step, outgoing):

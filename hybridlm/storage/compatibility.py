@@ -10,6 +10,8 @@ import jax
 from jaxtyping import PyTree
 
 from hybridlm.config.errors import ConfigError
+from hybridlm.config.experiment import Experiment
+from hybridlm.storage.differences import differences, readable
 
 
 def leaf_table(tree: PyTree) -> dict[str, str]:
@@ -42,6 +44,17 @@ def check_fingerprints(stored: Mapping[str, str], current: Mapping[str, str], *,
         raise ConfigError(
             f"checkpoint {step} was made with another {' and '.join(changed)}, so its weights mean something else "
             "here; name the same files again, or start afresh in a new --workdir:\n" + "\n".join(lines)
+        )
+
+
+def check_masks(stored: Experiment, current: Experiment, *, step: int) -> None:
+    """Raises `ConfigError` if who may attend to whom, or what is predicted, is not as a checkpoint learned it."""
+    then, now = ({name: readable(one)[name] for name in ("objectives", "mask")} for one in (stored, current))
+    if lines := list(differences(then, now)):
+        raise ConfigError(
+            f"checkpoint {step} was made with another mask or other objectives, so its weights mean something else "
+            "here; go back to the stored values, or start afresh in a new --workdir:\n"
+            + "\n".join(f"  {line}" for line in lines)
         )
 
 

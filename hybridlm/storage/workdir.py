@@ -1,7 +1,6 @@
 """The directory of a run: whose it is, and where things lie in it."""
 
 import json
-from typing import Any
 
 import jax
 from etils import epath
@@ -13,6 +12,7 @@ from hybridlm.config.near_paths import LISTED, inside, near
 from hybridlm.config.storage import from_dict, to_dict
 from hybridlm.sharding import distributed
 from hybridlm.storage import durable, environment, lines, staging
+from hybridlm.storage.differences import differences, plain, readable
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINTS, VOCABULARY, DATA = "checkpoints", "vocabulary", "data"
@@ -40,10 +40,10 @@ def check(workdir: epath.Path, experiment: Experiment) -> None:
     if not (workdir / CONFIG).exists():
         return
     # read as a config, so that what a later version asks for has its default there
-    stored, wanted = _plain(read_config(workdir)), _plain(experiment)
+    stored, wanted = readable(read_config(workdir)), readable(experiment)
     stored["data"]["mixing"] = wanted["data"]["mixing"]
     stored |= {name: wanted[name] for name in _MAY_CHANGE}
-    changes = list(_differences(stored, wanted))
+    changes = list(differences(stored, wanted))
     if changes:
         raise ConfigError(
             f"--workdir={workdir} belongs to another run; going on in it would mix the two. It differs in:\n"
@@ -56,7 +56,7 @@ def claim(workdir: epath.Path, experiment: Experiment) -> None:
     """Makes the directory this run's. Call it when all checks have passed: a refused run must not own it."""
     if distributed.is_primary():
         workdir.mkdir(parents=True, exist_ok=True)
-        durable.replace(workdir / CONFIG, json.dumps(_plain(experiment), indent=1))
+        durable.replace(workdir / CONFIG, json.dumps(plain(experiment), indent=1))
         durable.replace(workdir / ENVIRONMENT, json.dumps(environment.describe(), indent=1))
 
 
@@ -91,16 +91,3 @@ def _is_run(directory: epath.Path) -> bool:
 def is_read(workdir: epath.Path, step: int) -> bool:
     """Whether the metrics hold losses on held-out text of a step."""
     return any(f'"step": {step},' in line and '"validation/' in line for line in lines.read(workdir / METRICS))
-
-
-def _plain(experiment: Experiment) -> Any:
-    """The config as JSON gives it back."""
-    return json.loads(json.dumps(to_dict(experiment)))
-
-
-def _differences(stored: Any, wanted: Any, path: str = ""):
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for name in sorted(stored.keys() | wanted.keys()):
-            yield from _differences(stored.get(name), wanted.get(name), f"{path}.{name}" if path else name)
-    elif stored != wanted:
-        yield f"config.{path}: the run has {stored!r}, this command {wanted!r}"

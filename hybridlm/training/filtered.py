@@ -72,7 +72,7 @@ def _cause(experiment: Experiment, missing: Sequence[str]) -> str:
     labels = (*experiment.data.labels, *(name for name in compiled if name not in experiment.data.labels))
     return (
         "which training rows are not labelled by: they have the labels that data.labels names, held-out rows all of "
-        f"them. Prepare the text with data.labels={labels}."
+        f"them. Prepare the text with --config.data.labels={','.join(labels)}."
     )
 
 

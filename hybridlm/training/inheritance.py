@@ -58,7 +58,8 @@ def inherit(experiment: Experiment, fresh: TrainState, tokenizer: str) -> TrainS
         require(
             metadata["fingerprints"]["tokenizer"] == tokenizer,
             f"training.start_from={source!r} was trained with another tokenizer, so its embedding belongs to other "
-            "tokens. Name the rows it was trained on as data.prepared, or its tokenizer file as data.tokenizer.",
+            "tokens. Name the rows it was trained on as --config.data.prepared, or its tokenizer file as "
+            "--config.data.tokenizer.",
         )
         wanted = leaf_table({"params": fresh.params})
         stored = {path: leaf for path, leaf in metadata["leaves"].items() if path.startswith("params/")}

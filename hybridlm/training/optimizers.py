@@ -63,7 +63,7 @@ def _imported(config: OptimizerConfig, rate: optax.Schedule) -> optax.GradientTr
     except TypeError as error:
         raise ConfigError(
             f"optimizer.name={config.name!r} does not accept (learning_rate, **{config.options}): {error}; "
-            "change optimizer.options to its keyword arguments."
+            "change --config.optimizer.options to its keyword arguments."
         ) from error
     require(
         isinstance(optimizer, optax.GradientTransformation),

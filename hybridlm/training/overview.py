@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 from rich.console import Console
 from rich.table import Table
 
@@ -14,23 +15,27 @@ from hybridlm.scoring import nll, own_loss
 from hybridlm.sharding import distributed, placement
 from hybridlm.sharding.rules import constrain
 from hybridlm.storage.workdir import METRICS
+from hybridlm.training import blind
 from hybridlm.training.session import Session
 from hybridlm.training.state import TrainState
 from hybridlm.training.step import draw
-from hybridlm.training.work import mean_visible, peak_flops, step_flops
+from hybridlm.training.work import peak_flops, step_flops, visible_keys
 
 
 def show(session: Session, state: TrainState) -> float:
     """Prints the overview on the first process; returns the floating-point operations of a step."""
     inputs = _first_inputs(session)
     check_range(inputs.facts)
-    flops = step_flops(session.experiment.model, session.task.vocab_size, inputs, mean_visible(inputs))
+    visible_BT = visible_keys(inputs)
+    flops = step_flops(session.experiment.model, session.task.vocab_size, inputs, float(visible_BT.mean()))
     if distributed.is_primary():
         console = Console(stderr=True)
         console.print(_parameters(state.params))
         for name, text in _facts(session, state, inputs, flops):
             # a log has no width, and a fact is found by its line
             console.print(f"[bold]{name:<12}[/bold]{text}", highlight=False, soft_wrap=True)
+        for warning in blind.warnings(inputs, visible_BT):
+            logging.warning("%s", warning)
     return flops
 
 

@@ -115,8 +115,8 @@ class Recorder:
         if risen and not before:
             logging.warning(
                 "step %d: the loss has gone up and stays there: %s. If it does not come down again, stop, and start "
-                "anew in another --workdir with a smaller optimizer.learning_rate or optimizer.clip. %s/ in %s names "
-                "steps that stood out, for `hybridlm replay`",
+                "anew in another --workdir with a smaller --config.optimizer.learning_rate or --config.optimizer.clip. "
+                "%s/ in %s names steps that stood out, for `hybridlm replay`",
                 *(step, risen, anomalies.DIRECTORY, self._session.directory),
             )
 
@@ -135,8 +135,8 @@ class Recorder:
         if logged.bad_in_row >= patience:
             raise Diverged(
                 f"loss or gradient was not finite for {logged.bad_in_row} steps in a row up to step {logged.step}; "
-                "none was applied. Lower optimizer.learning_rate, set optimizer.clip, or raise "
-                f"training.patience={patience}; the last checkpoint in {self._session.directory} is sound. "
+                "none was applied. Lower --config.optimizer.learning_rate, set --config.optimizer.clip, or raise "
+                f"--config.training.patience={patience}; the last checkpoint in {self._session.directory} is sound. "
                 f"{anomalies.DIRECTORY}/ there names the first of these steps for `hybridlm replay`."
             )
 

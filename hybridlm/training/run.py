@@ -12,7 +12,7 @@ from hybridlm.config.experiment import Experiment
 from hybridlm.data.vocabulary import save_vocabulary
 from hybridlm.evaluation.run import Evaluation, batch_count, batches, evaluate, headline
 from hybridlm.models import size
-from hybridlm.reports.progress import progress
+from hybridlm.reports.progress import progress, remark
 from hybridlm.sharding import distributed
 from hybridlm.storage import environment, workdir
 from hybridlm.training import agreement, loop, overview
@@ -20,7 +20,7 @@ from hybridlm.training.session import Session, check, first_state, open_session
 from hybridlm.training.signals import Preempted
 from hybridlm.training.state import TrainState
 from hybridlm.training.watch import Watch, watching
-from hybridlm.training.writers import Writers
+from hybridlm.training.writers import Writers, check_installed
 
 _STOPPED = "stopped while reading held-out text; step {} is saved."
 
@@ -32,6 +32,7 @@ def train(experiment: Experiment, directory: epath.PathLike) -> ExitCode:
     environment.check_accelerator()
     agreement.check(agreement.of_program(experiment))
     workdir.check(directory, experiment)
+    check_installed(experiment.training.wandb)
     if experiment.evaluation.combinations:
         from hybridlm.evaluation import fitted  # an optimizer, which other runs need not wait for
 
@@ -69,14 +70,27 @@ def _begin(
     agreement.check(session.metadata["fingerprints"])
     check(session)
     state = first_state(session)
-    if account := session.memory(int(state.step)).get("goodput"):
-        watch.goodput.resume(account)
     workdir.claim(directory, experiment)
     if distributed.is_primary():
         save_vocabulary(session.vocabulary, directory / workdir.VOCABULARY)
-    flops = overview.show(session, state)
+    flops = _before_steps(session, state, watch)
     watch.alive()
     return session, state, flops
+
+
+def _before_steps(session: Session, state: TrainState, watch: Watch) -> float:
+    """Shows what the steps will be and goes on with their account; returns the operations of one, 0 if none is left."""
+    step, last = int(state.step), session.experiment.training.steps
+    if step == last:  # the time since the last step was nobody's loss
+        where = session.directory / workdir.CHECKPOINTS
+        remark(
+            f"this run is finished: step {step} of {last} is in {where}, and nothing is trained. Its held-out text is "
+            "read again, and the report is written anew."
+        )
+        return 0.0
+    if account := session.memory(step).get("goodput"):
+        watch.goodput.resume(account)
+    return overview.show(session, state)
 
 
 def _report(session: Session, state: TrainState, writers: Writers, watch: Watch) -> None:

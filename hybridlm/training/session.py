@@ -13,6 +13,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from hybridlm.config import errors
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.objective import part_names
@@ -36,7 +37,7 @@ from hybridlm.sharding import distributed, placement
 from hybridlm.sharding import mesh as meshes
 from hybridlm.storage import workdir
 from hybridlm.storage.checkpoints import Checkpoints
-from hybridlm.storage.compatibility import check_fingerprints, check_mixing
+from hybridlm.storage.compatibility import check_fingerprints, check_masks, check_mixing
 from hybridlm.training import filtered, inheritance, optimizers
 from hybridlm.training import state as states
 from hybridlm.training import step as steps
@@ -112,10 +113,13 @@ def _check_config(experiment: Experiment, mesh: Mesh) -> None:
     """Refuses what a config and the devices alone show to be wrong, before any text is read."""
     meshes.check(mesh, experiment)
     kernels.check(experiment.model)
-    for objective in experiment.objectives.values():
-        single.check(objective)
-    for reading in experiment.evaluation.readings.values():
-        single.check(reading.objective, is_scored=True)
+    for name, objective in experiment.objectives.items():
+        with errors.placed(f"objectives.{name}"):
+            single.check(objective)
+    for name, reading in experiment.evaluation.readings.items():
+        with errors.placed(f"evaluation.readings.{name}.objective"):
+            single.check(reading.objective, is_scored=True)
+    _optimizer(experiment)
     filtered.check(experiment)
     mask_facts.check(experiment)
     inheritance.check(experiment)
@@ -215,13 +219,14 @@ def first_state(session: Session, before: int = sys.maxsize) -> TrainState:
     if step is None:
         fresh = jax.jit(new_state, out_shardings=session.where)()
         return inheritance.inherit(experiment, fresh, session.vocabulary.tokenizer.sha256)
-    stored = session.checkpoints.read_metadata(step)
-    # of the config as it is read now, where what could not be set then has its default
-    then = stored["fingerprints"] | {"mask": _masks(from_dict(Experiment, stored["config"]))}
-    check_fingerprints(then, session.metadata["fingerprints"], step=step)
+    stored, known = session.checkpoints.read_metadata(step), session.metadata["fingerprints"]
+    check_fingerprints(stored["fingerprints"], {name: known[name] for name in known if name != "mask"}, step=step)
+    # the config as it is read now, where what could not be set then has its default
+    check_masks(from_dict(Experiment, stored["config"]), experiment, step=step)
     check_mixing(stored["config"]["data"], session.metadata["config"]["data"], step=step)
     target = placement.abstract(jax.eval_shape(new_state), session.where)
-    remark(f"resuming from checkpoint {step}")
+    if step < experiment.training.steps:
+        remark(f"resuming at step {step} of {experiment.training.steps}, from its checkpoint")
     return states.from_dict(session.checkpoints.restore(step, states.to_dict(target)))
 
 

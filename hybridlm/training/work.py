@@ -2,6 +2,8 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
 
 from hybridlm.config.model import ModelConfig
 from hybridlm.facts.loss_inputs import LossInputs
@@ -39,14 +41,19 @@ def step_flops(model: ModelConfig, vocab_size: int, inputs: LossInputs, visible:
 
 
 def mean_visible(inputs: LossInputs) -> float:
-    """Mean number of keys a query sees, counted row by row so that no batch of dense masks exists."""
+    """Mean number of keys a query sees."""
+    return float(visible_keys(inputs).mean())
+
+
+def visible_keys(inputs: LossInputs) -> Int[np.ndarray, "B T"]:
+    """How many keys each query sees, counted row by row so that no batch of dense masks exists."""
     rows = jnp.arange(inputs.inputs_BT.shape[0])
 
-    def total(facts):
+    def count(facts):
         def one(number):
             row = jax.tree.map(lambda column: column[number][None], facts)
-            return materialize(inputs.mask, row).sum(dtype=jnp.float32)
+            return materialize(inputs.mask, row)[0].sum(axis=1, dtype=jnp.int32)
 
-        return jax.lax.map(one, rows).sum()
+        return jax.lax.map(one, rows)
 
-    return float(jax.jit(total)(inputs.facts)) / inputs.inputs_BT.size
+    return np.asarray(jax.jit(count)(inputs.facts))

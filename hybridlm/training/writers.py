@@ -51,11 +51,6 @@ class Writers:
     """
 
     def __init__(self, workdir: epath.PathLike, wandb_project: str = "", resume_step: int | None = None):
-        require(
-            not wandb_project or importlib.util.find_spec("wandb") is not None,
-            f"training.wandb={wandb_project!r} needs Weights & Biases, which is not installed; run "
-            "`pip install 'hybridlm[wandb]'`, or leave training.wandb empty.",
-        )
         workdir = epath.Path(workdir)
         self._sinks: list[Sink] = []
         if is_primary():
@@ -79,6 +74,15 @@ class Writers:
     def close(self) -> None:
         for sink in self._sinks:
             sink.close()
+
+
+def check_installed(wandb_project: str) -> None:
+    """Raises `ConfigError` where a sink that the config asks for is not installed."""
+    require(
+        not wandb_project or importlib.util.find_spec("wandb") is not None,
+        f"training.wandb={wandb_project!r} needs Weights & Biases, which is not installed; run "
+        "`pip install 'hybridlm[wandb]'`, or leave out --config.training.wandb.",
+    )
 
 
 def is_headline(name: str) -> bool:

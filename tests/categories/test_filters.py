@@ -40,6 +40,12 @@ def test_the_study_s_filter_leaves_new_content_words():
     assert parse("all").select(found).all()
 
 
+def test_a_copy_of_one_token_is_not_a_copy_of_one_or_more():
+    found = labels(copy="no_text 0 1 2 8")
+    assert parse("copy=1").select(found).tolist() == [False, False, True, False, False]
+    assert parse("copy1").select(found).tolist() == [False, False, True, True, True]
+
+
 def test_copies_of_five_and_pairs_of_recall():
     found = labels(
         copy="no_text 0 4 5 8",

@@ -18,7 +18,7 @@ from hybridlm.inspection import run as inspection
             ["--model=runs/a", "--comparison=c.json"],
             "hybridlm: --comparison asks about a text; give it as --data=PATH.\n",
         ),
-        (["--data=text", "--megabytes=-1"], "hybridlm: --megabytes=-1 must not be negative; 0 labels all text.\n"),
+        (["--data=text", "--megabytes=-1"], "hybridlm: --megabytes=-1 must be 0 or more; 0 labels all text.\n"),
     ],
 )
 def test_mistakes_in_flags_are_refused_in_a_sentence(arguments, message, capsys):
@@ -43,6 +43,12 @@ def test_flags_reach_the_inspection(monkeypatch):
 def test_a_directory_without_a_run_is_refused(tmp_path, capsys):
     assert command.main(["inspect", f"--model={tmp_path}"]) == 64
     assert "holds no run: config.json is missing" in capsys.readouterr().err
+
+
+def test_a_file_is_no_place_for_pages(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert command.main(["inspect", "--data=embedded", f"--workdir={tmp_path / 'taken'}"]) == 64
+    assert "taken is a file, and a directory is needed there" in capsys.readouterr().err
 
 
 def test_the_verb_is_listed(capsys):

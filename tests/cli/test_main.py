@@ -105,13 +105,13 @@ REFUSED = {
         (*TRAIN, "--config.training.steps"),
         "'--config.training.steps' has no value; write it as --config.training.steps=VALUE.",
     ),
-    "a typo": ((*TRAIN, "--config.training.stepz=4"), "config.training.stepz does not exist; did you mean 'steps'?"),
+    "a typo": ((*TRAIN, "--config.training.stepz=4"), "--config.training.stepz does not exist; did you mean 'steps'?"),
     "a sampler": ((*GENERATE, "--sampler=speculativ"), "there is no sampler 'speculativ'; did you mean 'speculative'?"),
     "an order": (
         (*GENERATE, "--sampler=block_diffusion", "--order=randm"),
         "order='randm' is not one of random, left_to_right, confidence, margin, entropy, time; did you mean 'random'?",
     ),
-    "a type": ((*TRAIN, "--config.training.steps=4.5"), "config.training.steps=4.5 must be of type int, not float."),
+    "a type": ((*TRAIN, "--config.training.steps=4.5"), "--config.training.steps=4.5 must be of type int, not float."),
     "a block size": (
         (*TRAIN, "--config.objectives.block.block_size=48"),
         "objectives.block.block_size=48 does not divide data.row_length=128, so rows would end inside a block; use one "

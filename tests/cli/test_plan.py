@@ -25,7 +25,7 @@ def planning(monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--topology=v5x:4x4", CONFIG], "--topology=v5x:4x4 names no chip that is known; did you mean"),
+        (["--topology=v5x:4x4", CONFIG], "--topology=v5x:4x4 names no chip that is known; known are cpu, h100"),
         (["--topology=v5e:16", CONFIG], "has 1 axes, and a machine of v5e is wired along 2"),
         (["--topology=v5e:4x4", "--config=nowhere.py"], "--config=nowhere.py is no file"),
         ([CONFIG], "the following arguments are required: --topology"),

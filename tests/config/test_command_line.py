@@ -43,8 +43,27 @@ def test_text_becomes_a_value_of_the_type_that_stands_there(tmp_path):
     [
         ({"training.steps": "many"}, "--config.training.steps=many must be of type int, as 600 is."),
         ({"model.tied_head": "maybe"}, "--config.model.tied_head=maybe must be of type bool, as True is."),
-        ({"training.stepz": "1"}, "config.training.stepz does not exist; did you mean 'steps'?"),
-        ({"model": "large"}, "config.model='large' must be named values, not str."),
+        ({"training.stepz": "1"}, "--config.training.stepz does not exist; did you mean 'steps'?"),
+        ({"model": "large"}, "--config.model='large' must be named values, not str."),
+        ({"seed.of": "1"}, "--config.seed.of does not exist: --config.seed=0 has no parts."),
+        (
+            {"objectives.two": "{'layout': 'causal', 'ratio': 0.0}"},
+            "--config.objectives.two.ratio=0.0 must be positive; leave an unused objective out.",
+        ),
+        (
+            {"objectives.ar.rate": "2"},
+            "--config.objectives.ar: masked_lm needs 0 < rate <= 1, keep < 1 (or nothing is hidden) and keep + random "
+            "<= 1; got rate=2.0, keep=0.1, random=0.1.",
+        ),
+        (
+            {"evaluation.readings.ar.objective.layout": "causel"},
+            "--config.evaluation.readings.ar.objective.layout='causel' is not one of causal, prefix, bidirectional, "
+            "blocks, random_order; did you mean 'causal'?",
+        ),
+        (
+            {"evaluation.readings.ar.samples": "0"},
+            "--config.evaluation.readings.ar.samples=0 must be at least 1.",
+        ),
     ],
 )
 def test_text_that_cannot_be_one_is_refused(typed, text):
@@ -109,6 +128,23 @@ def test_an_error_in_the_file_is_named_with_its_line(tmp_path, source, text):
     path = tmp_path / "run.py"
     path.write_text(source)
     assert refused(load, str(path), {}) == f"--config={path}{text.format(name=path.name)}"
+
+
+def test_an_objective_that_a_file_writes_is_named_by_its_line(tmp_path):
+    path = tmp_path / "run.py"
+    path.write_text(
+        """from hybridlm.config.objective import autoregressive, masked_lm
+
+def get_config():
+    return {
+        "ar": autoregressive(),
+        "masked": masked_lm(ratio=0.0),
+    }
+"""
+    )
+    assert refused(load, str(path), {}) == (
+        f"--config={path}, line 6: objective.ratio=0.0 must be positive; leave an unused objective out."
+    )
 
 
 def test_what_the_file_itself_refuses_is_said_as_it_is(tmp_path):

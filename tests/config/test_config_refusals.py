@@ -185,14 +185,17 @@ MODEL = [
     ({"width": 0}, "model.width=0 must be at least 1."),
     (
         {"norm": "rmsnorm"},
-        "model.norm='rmsnorm' is not one of rms, layer; did you mean 'rms'?",
+        "model.norm='rmsnorm' is not one of rms, layer.",
     ),
     (
         {"kv_heads": 3},
         "model.kv_heads=3 must divide model.heads=4, since query heads share key/value heads in equal groups; valid "
         "are [1, 2, 4].",
     ),
-    ({"width": 130}, "model.width=130 is not a multiple of model.heads=4; change one or set model.head_width."),
+    (
+        {"width": 130},
+        "model.width=130 is not a multiple of model.heads=4; change one or set --config.model.head_width.",
+    ),
     ({"rotary_fraction": 1.5}, "model.rotary_fraction=1.5 must lie in [0, 1]."),
     (
         {"head_width": 6, "rotary_fraction": 0.5},
@@ -324,8 +327,8 @@ EXPERIMENT = [
     ),
     (
         {"model": ModelConfig(vocab_size=512)},
-        "model.vocab_size=512 differs from the tokenizer's data.vocab_size=1024; leave model.vocab_size at 0 to take "
-        "the tokenizer's, and pad with model.vocab_multiple.",
+        "model.vocab_size=512 differs from the tokenizer's data.vocab_size=1024; leave --config.model.vocab_size at "
+        "0 to take the tokenizer's, and pad with --config.model.vocab_multiple.",
     ),
     ({"mesh": MeshConfig(tensor=3)}, "mesh.tensor=3 does not divide model.heads=4; use one of [1, 2, 4]."),
     (
@@ -335,16 +338,16 @@ EXPERIMENT = [
     (
         {"training": TrainingConfig(steps=20)},
         "optimizer.warmup=50 is longer than training.steps=20; a run this short may warm up in a tenth of it: "
-        "optimizer.warmup=2.",
+        "--config.optimizer.warmup=2.",
     ),
     (
         {"objectives": {"ar": autoregressive(across_documents=True), "mlm": masked_lm()}},
-        "objective.across_documents works for a single objective; a mixture isolates documents.",
+        "objectives.ar: across_documents works for a single objective; a mixture isolates documents.",
     ),
     (
         {"training": TrainingConfig(batch_rows=18, accumulate=3), "mesh": MeshConfig(data=2, fsdp=2)},
         "a step has 18 rows of 1 x 128 tokens, which training.accumulate=3 x mesh.replica x mesh.data x "
-        "mesh.fsdp = 12 does not divide; change training.batch_rows=18 to one of [24, 36, 48].",
+        "mesh.fsdp = 12 does not divide; change --config.training.batch_rows=18 to one of [24, 36, 48].",
     ),
     (
         {
@@ -353,8 +356,8 @@ EXPERIMENT = [
             "mesh": MeshConfig(data=8),
         },
         "a step has 12 rows of 2 x 128 tokens (two of text, or one and its noisy copy), which training.accumulate=1 x "
-        "mesh.replica x mesh.data x mesh.fsdp = 8 does not divide; change training.batch_rows=16 to one of [21, 32, "
-        "42].",
+        "mesh.replica x mesh.data x mesh.fsdp = 8 does not divide; change --config.training.batch_rows=16 to one of "
+        "[21, 32, 42].",
     ),
 ]
 
@@ -397,7 +400,7 @@ def test_a_bound_needs_two_samples_and_an_exact_reading_one():
 def test_a_batch_too_small_for_its_objectives():
     assert refused(lambda: allocate({"ar": autoregressive(), "block": block_diffusion(4)}, 2)) == (
         "training.batch_rows=2 cannot be divided among 2 objectives, which take rows in units of {'ar': 2, 'block': "
-        "1}; use at least 3."
+        "1}; use at least --config.training.batch_rows=3."
     )
 
 

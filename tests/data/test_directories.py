@@ -63,10 +63,18 @@ def test_what_an_error_leaves_is_there_for_the_same_recipe_alone(tmp_path):
 def test_what_is_refused_before_anything_is_made_leaves_nothing(tmp_path):
     with (
         pytest.raises(ConfigError, match="no"),
-        directories.whole(epath.Path(tmp_path) / "data", last="last.json", recipe=RECIPE),
+        directories.whole(epath.Path(tmp_path) / "new" / "run" / "data", last="last.json", recipe=RECIPE),
     ):
         raise ConfigError("no")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_was_there_before_a_refusal_or_is_used_by_another_stays(tmp_path):
+    target = epath.Path(tmp_path) / "new" / "run" / "data"
+    with pytest.raises(ConfigError, match="no"), directories.whole(target, last="last.json", recipe=RECIPE):
+        (tmp_path / "new" / "other").mkdir()
+        raise ConfigError("no")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["other"]
 
 
 def test_in_a_bucket_an_error_leaves_nothing(tmp_path, monkeypatch):
@@ -156,3 +164,23 @@ def test_a_local_file_is_used_where_it_is(tmp_path):
     path = epath.Path(tmp_path) / "file"
     assert str(directories.local_copy(path, "0123")) == str(path)
     assert directories.is_local(path) and not directories.is_local(epath.Path("gs://bucket/file"))
+
+
+def test_what_fails_before_it_writes_anything_leaves_no_directory(tmp_path):
+    (tmp_path / "there").mkdir()
+    for place, is_left in (("there", True), ("new/reports/a", False)):
+        with pytest.raises(ConfigError), directories.making(epath.Path(tmp_path) / place):
+            assert (tmp_path / place).is_dir()
+            raise ConfigError("refused")
+        assert (tmp_path / place.partition("/")[0]).exists() == is_left
+    with pytest.raises(KeyboardInterrupt), directories.making(epath.Path(tmp_path) / "begun"):
+        half(tmp_path / "begun")
+    assert (tmp_path / "begun" / "a.txt").exists()
+
+
+def test_a_file_in_the_way_is_named_before_it_is_met(tmp_path):
+    (tmp_path / "file").write_text("")
+    directories.check_free(epath.Path(tmp_path) / "new" / "deep", "--workdir")
+    for place in ("file", "file/deep/er"):
+        with pytest.raises(ConfigError, match=f"--workdir={tmp_path}/{place}: {tmp_path}/file is a file, and a dir"):
+            directories.check_free(epath.Path(tmp_path) / place, "--workdir")

@@ -154,7 +154,9 @@ def test_rows_prepared_differently_are_refused_with_what_differs(prepared, confi
         prepare(dataclasses.replace(config, **changes), prepared.directory, seed=seed, progress=silent)
     assert str(error.value).startswith(f"{prepared.directory} was prepared from something else: ")
     assert differing in str(error.value)
-    assert "Name another directory as data.prepared, remove this one" in str(error.value)
+    assert "Name another directory (data.prepared of a config, --workdir of evaluate and inspect), remove" in str(
+        error.value
+    )
 
 
 def test_a_source_that_changed_is_refused_and_one_that_is_gone_is_not(config, source, tmp_path):

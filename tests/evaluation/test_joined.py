@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from etils import epath
 
-from hybridlm.config.combination import average, learned_gate
+from hybridlm.config.combination import Combination, average, learned_gate
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.config.exit_codes import ExitCode
 from hybridlm.config.objective import autoregressive
 from hybridlm.config.storage import to_dict
 from hybridlm.config.written_combinations import of_readings, parse
-from hybridlm.evaluation import joined, readings
+from hybridlm.evaluation import fitted, joined, readings
 from hybridlm.offline import evaluate as offline
 from hybridlm.storage import workdir
 from hybridlm.training import run
@@ -107,6 +107,13 @@ def test_what_only_a_trained_model_can_be_fitted_for_is_refused_before_training(
         "config; `hybridlm evaluate --combine=... --config.evaluation.split=test` fits and reports it."
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_gate_of_ones_own_is_tried_before_training(importable):
+    (importable / "my_gate.py").write_text("def gate(context):\n    return context.entropy_c\n")
+    combinations = {"own": Combination(experts=("ar", "prefix"), gate="my_gate:gate")}
+    with pytest.raises(ConfigError, match="'my_gate:gate' failed in line 2 of .*; did you mean 'entropy_[ab]'"):
+        fitted.check_closed(EvaluationConfig(combinations=combinations))
 
 
 def test_a_fit_is_not_reported_on_its_own_text(trained, asked, tmp_path):

@@ -56,7 +56,10 @@ def test_another_request_begins_anew(tmp_path, always):
     filled(tmp_path, 2)
     other = Kept(tmp_path, "asked otherwise")
     assert len(other) == 0 and other.sums is None
-    assert [path.name for path in tmp_path.iterdir()] == ["request.txt"]
+    assert len(Kept(tmp_path, "asked")) == 2, "nothing is lost to a call that is refused before its first batch"
+    other.append(batch(1))
+    assert {path.name for path in tmp_path.iterdir()} == {"request.txt", "000000.npz"}
+    assert len(Kept(tmp_path, "asked")) == 0
 
 
 def test_saving_takes_a_small_share_of_the_time(tmp_path, monkeypatch):

@@ -266,8 +266,16 @@ def test_text_alone_gets_a_vocabulary_all_labels_and_frequencies_of_its_own(alon
     ends = found.portions[0].documents
     assert found.frequencies.counts_N.sum() == found.portions[0].tokens + ends
     assert {"copy", "code", "bracket", "frequency_mass"} <= {family.name for family in found.families}
-    assert alone.findings[1].startswith("all 0.0 MB")
-    assert alone.findings[2].startswith("no tokenizer was given: this byte-level BPE was trained on 0.0 MB")
+    size = f"{found.portions[0].bytes / 1000:.1f} KB"
+    assert alone.findings[1] == f"all {size} were counted and labelled" and size != "0.0 KB"
+    assert f"no tokenizer was given: this byte-level BPE was trained on {size} of the text" in alone.findings[2]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (31_400, "31.4 KB"), (4_000_000, "4.0 MB")]
+)
+def test_sizes_are_said_in_a_unit_of_which_there_are_some(count, said):
+    assert text_rows._size(count) == said
 
 
 def test_copies_are_counted_and_said_to_be_in_every_number():
@@ -298,7 +306,7 @@ def test_beyond_a_sample_ids_are_counted_all_the_same(alone, text, tmp_path):
     domains = {label.name: label.tokens[WHOLE] for label in by_name["domain"].labels}
     portions = {p.part.domain: p.tokens + p.documents for p in found.portions if p.split == "text" and p.part != WHOLE}
     assert domains == portions
-    assert "of a sample of 0.0 MB, groups in the order of their hash" in part.findings[1]
+    assert f"of a sample of {sample.bytes / 1000:.1f} KB, groups in the order of their hash" in part.findings[1]
 
 
 def test_a_sample_is_made_of_whole_groups_and_a_larger_one_includes_it(text):

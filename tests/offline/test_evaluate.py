@@ -47,7 +47,7 @@ def test_an_earlier_checkpoint_can_be_named(trained, tmp_path, capsys):
     run = json.loads((tmp_path / "earlier" / "scores.json").read_text())["run"]
     assert (run["step"], run["split"]) == (15, "validation")
     assert evaluate(trained, tmp_path / "earlier", "--step=3") == ExitCode.CONFIG
-    assert "--step=3 is not among the checkpoints of --model: [15, 20]." in capsys.readouterr().err
+    assert f"--step=3 is not among the checkpoints of {trained}: [15, 20]." in capsys.readouterr().err
 
 
 DOCUMENT = "The old dog walks behind the river.\n\ndef items(x):\n    return x[3] + 41\n"
@@ -107,11 +107,15 @@ def test_windows_give_every_token_its_context_and_score_it_once(trained, tmp_pat
     assert not np.allclose(cut["score/ar"][31:], windows["score/ar"][31:]), "the others see more than they did"
 
 
-def test_several_models_are_scored_one_by_one_and_each_once(trained, tmp_path):
+def test_several_models_are_scored_one_by_one_and_each_once(trained, tmp_path, capsys):
     earlier = shutil.copytree(trained, tmp_path / "earlier", ignore=shutil.ignore_patterns("20"))
     words = (f"--baseline={earlier}", "--readings=ar", "--config.evaluation.rows=16")
     assert evaluate(trained, tmp_path / "both", *words) == ExitCode.DONE
     names = [tmp_path / "both", tmp_path / "both" / "baselines" / "earlier"]
+    said = f"next: hybridlm compare {names[1]} {names[0]} --output={names[0] / 'compared'}"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    assert main([*said.split()[2:], "--families=word_class"]) == ExitCode.DONE, "it can be typed as it stands"
+    capsys.readouterr()
     first = [json.loads((name / "scores.json").read_text())["run"] for name in names]
     assert [run["step"] for run in first] == [20, 15]
     assert first[0]["data"] == first[1]["data"] and first[0]["values"] != first[1]["values"]
@@ -121,6 +125,9 @@ def test_several_models_are_scored_one_by_one_and_each_once(trained, tmp_path):
     before = (names[0] / "scores.json").stat().st_mtime_ns
     assert evaluate(trained, tmp_path / "both", *words) == ExitCode.DONE
     assert (names[0] / "scores.json").stat().st_mtime_ns == before, "it was not scored again"
+    overall, report, *_ = capsys.readouterr().out.splitlines()
+    assert overall.startswith("overall, in nats per token: unigram ") and "ar " in overall
+    assert report == f"report: {names[0]}/report.html, beside it scores.csv, tokens.parquet, scores.json"
     assert json.loads((names[1] / "scores.json").read_text())["run"]["values"] == first[1]["values"]
 
 
@@ -203,7 +210,7 @@ def test_a_directory_without_a_run_or_a_checkpoint_is_refused(trained, tmp_path,
     assert f"{tmp_path} holds no run: config.json is missing." in capsys.readouterr().err
     workdir.claim(epath.Path(tmp_path), tiny.get_config())
     assert evaluate(tmp_path, tmp_path / "report") == ExitCode.CONFIG
-    assert "--model holds no checkpoint yet" in capsys.readouterr().err
+    assert f"{tmp_path} holds no checkpoint yet; let `hybridlm train` save one" in capsys.readouterr().err
 
 
 def test_weights_are_never_read_with_another_vocabulary_or_precision(trained, tmp_path, capsys):

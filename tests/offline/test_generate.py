@@ -109,6 +109,10 @@ def test_what_the_model_cannot_write_is_refused_before_its_weights_are_read(trai
     assert refused(picture=str(tmp_path)) == (
         f"--picture={tmp_path} is a directory, and a picture is one file; name it, such as {tmp_path}/denoising.html."
     )
+    (tmp_path / "taken").write_text("")
+    assert refused(picture=f"{tmp_path}/taken/p.html").endswith(
+        "is a file, and a directory is needed there; choose another name."
+    )
 
 
 def test_a_mask_over_labels_cannot_be_kept_while_a_text_is_written(opened):

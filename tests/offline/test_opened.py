@@ -53,7 +53,7 @@ def test_a_network_without_bos_is_asked_from_its_second_token_on(without_bos):
 
 
 def test_a_checkpoint_may_be_named_and_a_published_model_has_none(trained, without_bos):
-    with devices(1), pytest.raises(ConfigError, match="--step=3 is not among the checkpoints of --model"):
+    with devices(1), pytest.raises(ConfigError, match=f"--step=3 is not among the checkpoints of {trained}"):
         open_model(trained, step=3, overrides={})
     with pytest.raises(ConfigError, match="--step=3 has no meaning for a published model, which is one checkpoint"):
         open_model(without_bos[0], step=3, overrides={})

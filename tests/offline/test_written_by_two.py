@@ -16,7 +16,7 @@ from hybridlm.evaluation import combined
 from hybridlm.evaluation.joined import histogram
 from hybridlm.offline import generate as generation
 from hybridlm.offline.named_readings import named
-from hybridlm.offline.opened import open_model
+from hybridlm.offline.opened import Saved, open_model
 
 pytestmark = pytest.mark.usefixtures("small_and_plain")
 
@@ -113,6 +113,14 @@ def test_a_run_with_another_tokenizer_is_refused(opened, earlier, monkeypatch):
             write(opened, average(experts=("ar", f"block:chain@{earlier}")))
     finally:
         vocabulary.write_text(content)
+
+
+def test_what_two_cannot_write_is_refused_before_weights_are_read(opened, trained, earlier, monkeypatch):
+    monkeypatch.setattr(Saved, "read", lambda self: pytest.fail("weights were read"))
+    for expert, says in {**REFUSED, f"masked:chain@{earlier}": "cannot write"}.items():
+        config = SamplingConfig(sampler="combined", combination=average(experts=("ar", expert)), tokens=4)
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            generation.generate(trained, PROMPTS, config, overrides={})
 
 
 def test_what_a_combination_does_not_read_is_refused(opened):

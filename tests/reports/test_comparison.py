@@ -58,7 +58,17 @@ def test_hashes_of_everything_are_there(path):
     assert content["settings"]["margin"] == 0.01 and content["format"] == "hybridlm.comparison"
 
 
+def test_the_directory_of_a_comparison_is_as_good_as_its_record(path, tmp_path):
+    assert path.name == comparison.FILE
+    assert repr(comparison.load(path.parent)) == repr(comparison.load(path))
+    with pytest.raises(ConfigError, match=f"{tmp_path} holds no comparison.json; name the --output of a `hybridlm co"):
+        comparison.load(tmp_path)
+
+
 def test_another_file_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("Not JSON at all.")
+    with pytest.raises(ConfigError, match="notes.txt is no comparison that this hybridlm reads, format"):
+        comparison.load(tmp_path / "notes.txt")
     (tmp_path / "scores.json").write_text('{"columns": [], "rows": []}')
     with pytest.raises(ConfigError, match="scores.json is no comparison that this hybridlm reads, format"):
         comparison.load(tmp_path / "scores.json")

@@ -1,5 +1,6 @@
 """An inspection on paper: tokens one can see, shares that add up, a page that stands alone."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -283,6 +284,14 @@ def test_parts_of_a_gain_in_the_csv_add_up_to_it(gains, tmp_path):
 
 def test_a_nat_per_token_of_two_bytes_is_so_many_bits_per_byte():
     assert inspection_gains.bits_per_byte(np.log(2), 2.0) == 0.5
+
+
+def test_families_without_a_gain_for_one_reason_share_a_line(gains):
+    console = Console(width=130, record=True)
+    missing = {"copy": "nobody measured it", "word_class": "two kinds", "recall": "nobody measured it"}
+    inspection_terminal.show(Inspection("tiny", gains=dataclasses.replace(gains, missing=missing)), console)
+    said = [line for line in console.export_text().splitlines() if "no gain by" in line]
+    assert said == ["• no gain by copy, recall: nobody measured it", "• no gain by word class: two kinds"]
 
 
 def test_the_terminal_says_the_same_as_far_as_it_is_wide(text, model, gains):

@@ -63,18 +63,39 @@ def test_a_log_of_many_steps_has_about_ten_lines(capsys):
     assert shown == [f"{step}/1000" for step in range(100, 1001, 100)]
 
 
-def test_a_terminal_gets_a_bar_with_time_left(monkeypatch):
-    terminal = io.StringIO()
-    terminal.isatty = lambda: True
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    with progress("evaluate", 8) as bar:
-        bar.update(8)
-        bar.update(7, "bits 1.2")
-    drawn = [re.sub(r"\x1b\[[0-9;?]*\w", "", line).split() for line in terminal.getvalue().splitlines()]
-    last = [words for words in drawn if words][-1]
-    assert last[0] == "evaluate" and last[2:] == ["8/8", "step", "7:", "bits", "1.2", "0:00:00", "left"]
+@pytest.fixture
+def drawn(monkeypatch):
+    """The last line of a bar in a terminal so wide, as words."""
+
+    def draw(width, text):
+        terminal = io.StringIO()
+        terminal.isatty = lambda: True
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", str(width))
+        with progress("training", 8) as bar:
+            bar.update(8)
+            bar.update(7, text)
+        lines = [re.sub(r"\x1b\[[0-9;?]*\w", "", line).split() for line in terminal.getvalue().splitlines()]
+        return [words for words in lines if words][-1]
+
+    return draw
+
+
+LOSSES = "nats per token: ar 4.09, prefix 3.93, block 4.05, masked 3.48; 24,062 tokens/s"
+
+
+def test_a_terminal_gets_a_bar_with_time_left(drawn):
+    words = drawn(140, LOSSES)
+    assert words[0] == "training" and words[2:] == ["8/8", "0:00:00", "left", "step", "7:", *LOSSES.split()]
+
+
+@pytest.mark.parametrize(("width", "shown"), [(110, "masked"), (80, "ar"), (50, "step"), (24, "left")])
+def test_a_narrow_terminal_cuts_all_else_before_the_time_left(drawn, width, shown):
+    words = drawn(width, LOSSES)
+    time = words.index("0:00:00")
+    assert words[time + 1] == "left" and any(word.startswith(shown) for word in words[time + 1 :])
+    assert "tokens/s" not in words
 
 
 def test_other_processes_are_silent(capsys, monkeypatch):

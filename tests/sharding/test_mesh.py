@@ -89,11 +89,12 @@ VALID = "; valid (replica, data, fsdp, tensor, sequence) on 8 devices are "
          + VALID + "[(1, 4, 1, 2, 1), (1, 4, 2, 1, 1), (1, 8, 1, 1, 1), (2, 4, 1, 1, 1), (1, 2, 1, 4, 1), "
          "(1, 2, 4, 1, 1)]."),
         ((2, 2, 2, 1, 1), 6, 64, "a step has 6 rows of 1 x 64 tokens, which training.accumulate=1 x mesh.replica x "
-         "mesh.data x mesh.fsdp = 8 does not divide; change training.batch_rows=6 to one of [8, 16, 24]" + VALID
-         + "[(1, 1, 2, 4, 1), (1, 2, 1, 1, 4), (1, 2, 1, 4, 1), (2, 1, 1, 1, 4), (2, 1, 1, 4, 1), (1, 1, 2, 2, 2)]."),
+         "mesh.data x mesh.fsdp = 8 does not divide; change --config.training.batch_rows=6 to one of [8, 16, 24]"
+         + VALID + "[(1, 1, 2, 4, 1), (1, 2, 1, 1, 4), (1, 2, 1, 4, 1), (2, 1, 1, 1, 4), (2, 1, 1, 4, 1), "
+         "(1, 1, 2, 2, 2)]."),
         ((1, 8, 1, 1, 1), 7, 63, "a step has 7 rows of 1 x 63 tokens, which training.accumulate=1 x mesh.replica x "
-         "mesh.data x mesh.fsdp = 8 does not divide; change training.batch_rows=7 to one of [8, 16, 24]; no mesh of 8 "
-         "devices would do."),
+         "mesh.data x mesh.fsdp = 8 does not divide; change --config.training.batch_rows=7 to one of [8, 16, 24]; no "
+         "mesh of 8 devices would do."),
     ],
 )  # fmt: skip
 def test_a_model_or_batch_that_does_not_divide_is_refused_with_what_would(sizes, rows, length, message):
@@ -117,7 +118,7 @@ def test_numbers_of_rows_that_are_named_do(rows, accumulate, devices):
     divided = mesh.make(of(1, -1, 1, 1, 1), jax.devices()[:devices])
     with pytest.raises(ConfigError) as error:
         mesh.check(divided, run(rows))
-    (named,) = re.findall(r"change training.batch_rows=\d+ to one of \[(\d+), (\d+), (\d+)\]", str(error.value))
+    (named,) = re.findall(r"--config.training.batch_rows=\d+ to one of \[(\d+), (\d+), (\d+)\]", str(error.value))
     for batch_rows in map(int, named):
         mesh.check(divided, run(batch_rows))
 

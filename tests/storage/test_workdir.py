@@ -1,5 +1,6 @@
 """A directory belongs to one run, which says so in JSON and not in Python."""
 
+import dataclasses
 import json
 
 import pytest
@@ -46,6 +47,20 @@ def test_another_run_is_told_every_difference(directory, run):
         "  config.training.steps: the run has 600, this command 7\n"
         "Choose another --workdir, or go back to the stored values to resume."
     )
+
+
+def test_another_mask_is_told_as_it_is_written(directory, run):
+    with pytest.raises(ConfigError) as refused:
+        workdir.check(directory, dataclasses.replace(run, mask=masks.causal() & masks.window(3)))
+    assert str(refused.value).splitlines()[1] == (
+        "  config.mask: the run has (((q.position - k.position) % 4) == 0), this command (causal() & window(left=3, "
+        "right=0))"
+    )
+
+
+def test_a_mask_that_says_the_same_in_other_words_is_the_same(directory, run):
+    workdir.claim(directory, dataclasses.replace(run, mask=masks.causal()))
+    workdir.check(directory, dataclasses.replace(run, mask=masks.custom(lambda q, k: q.index >= k.index)))
 
 
 def test_shares_of_sources_may_differ_since_their_checkpoint_decides(directory, run):

@@ -90,7 +90,7 @@ def test_labels_that_training_rows_lack_are_named_with_the_fix():
     assert refusal("content_no_copy", **{"data.labels": ["word_band"]}) == (
         "training.filters['hard']='content_no_copy' reads copy, word_class, which training rows are not labelled by: "
         "they have the labels that data.labels names, held-out rows all of them. Prepare the text with "
-        "data.labels=('word_band', 'word_class', 'copy')."
+        "--config.data.labels=word_band,word_class,copy."
     )
 
 

@@ -221,8 +221,8 @@ def test_the_log_warns_of_what_is_no_number_and_of_a_loss_that_stays_up(session,
     assert sorted(path.name for path in (tmp_path / "anomalies").iterdir()) == ["3.json", "6.json"]
     assert [record.getMessage() for record in caplog.records] == [
         "step 3: the loss has gone up and stays there: its median is 5. If it does not come down again, stop, and "
-        "start anew in another --workdir with a smaller optimizer.learning_rate or optimizer.clip. anomalies/ in "
-        f"{tmp_path} names steps that stood out, for `hybridlm replay`",
+        "start anew in another --workdir with a smaller --config.optimizer.learning_rate or --config.optimizer.clip. "
+        f"anomalies/ in {tmp_path} names steps that stood out, for `hybridlm replay`",
         "step 6 changed nothing, since its loss is nan; training.patience=9 such steps in a row end the run. "
         f"`hybridlm replay --workdir={tmp_path} --step=6` takes it again and shows its texts",
     ]
@@ -255,5 +255,6 @@ def test_patience_ends_at_the_first_line_that_says_so(session):
         story.run()
     assert stopped.value.exit_code == ExitCode.DIVERGED
     assert "not finite for 2 steps in a row up to step 4; none was applied" in str(stopped.value)
-    assert "Lower optimizer.learning_rate, set optimizer.clip, or raise training.patience=2" in str(stopped.value)
+    ways = "Lower --config.optimizer.learning_rate, set --config.optimizer.clip, or raise --config.training.patience=2"
+    assert ways in str(stopped.value)
     assert [step for what, step in story.events if what == "save"] == [3]

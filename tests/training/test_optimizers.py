@@ -134,7 +134,7 @@ def test_options_reach_the_imported_optimizer():
             {},
             "No module named 'optaxx'; write 'package.module:function', and install a missing package.",
         ),
-        ("optax:lion", {"b3": 0.1}, r"does not accept (learning_rate, **{'b3': 0.1}): .*change optimizer.options"),
+        ("optax:lion", {"b3": 0.1}, r"does not accept (learning_rate, **{'b3': 0.1}): .*change --config.optimizer"),
         ("builtins:max", {}, "does not accept (learning_rate, **{}): "),
         ("builtins:bool", {}, "returned bool, not an optax.GradientTransformation; name a function such as"),
     ],

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from hybridlm import masks
 from hybridlm.config.mesh import MeshConfig
 from hybridlm.config.objective import autoregressive
 from hybridlm.evaluation import task as tasks
@@ -48,6 +49,16 @@ def test_work_lies_between_that_of_the_weights_alone_and_that_of_seeing_everythi
     head = 6 * model.padded_vocab(vocab) * model.width
     weights, everything = (size.flops_per_token(model, vocab, visible) for visible in (0, 64))
     assert 16 * 64 * (weights - head) < overview.show(session, state) < 16 * 64 * everything
+
+
+def test_a_mask_that_leaves_targets_nothing_to_see_is_warned_of(session, state, caplog):
+    overview.show(session, state)
+    assert not caplog.messages
+    hides = masks.custom(lambda q, k: q.stream == 0)
+    overview.show(dataclasses.replace(session, experiment=dataclasses.replace(session.experiment, mask=hides)), state)
+    (warning,) = caplog.messages
+    assert warning.startswith("objective 'block': 100.0% of its targets (")
+    assert f"in the first batch) are predicted where the mask {masks.unified() & hides!r} shows no token" in warning
 
 
 def test_only_the_first_process_speaks(session, state, capsys, monkeypatch):

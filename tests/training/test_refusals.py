@@ -53,9 +53,9 @@ SCHEDULES = "tests.diffusion.test_schedules"
 @pytest.mark.parametrize(
     ("objective", "read", "why"),
     [
-        (masked_diffusion(f"{SCHEDULES}:falls"), False, "must never fall, since noise only grows with time"),
-        (uniform_diffusion(f"{SCHEDULES}:stops_short"), True, "so the value would lack the"),
-        (autoregressive(builder="no_such:thing"), False, "objective.builder='no_such:thing' could not be imported"),
+        (masked_diffusion(f"{SCHEDULES}:falls"), False, "^objectives.main: schedule .* must never fall, since noise"),
+        (uniform_diffusion(f"{SCHEDULES}:stops_short"), True, "^evaluation.readings.read.objective: .* would lack the"),
+        (autoregressive(builder="no_such:thing"), False, "^objectives.main.builder='no_such:thing' could not be"),
     ],
 )
 def test_what_an_objective_imports_is_looked_at_before_any_text_is_read(tmp_path, objective, read, why):

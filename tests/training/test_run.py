@@ -63,9 +63,16 @@ def test_a_start_waits_for_no_tables_or_plots():
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout == "set()\n"
 
 
-def test_running_a_finished_run_again_changes_nothing(trained, text, tmp_path):
+def test_running_a_finished_run_again_changes_nothing_and_says_so(trained, text, tmp_path, capsys):
     again = shutil.copytree(trained, tmp_path / "again")
+    capsys.readouterr()
     assert run.train(tiny.experiment(text), again) == ExitCode.DONE
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"this run is finished: step 20 of 20 is in {again}/checkpoints, and nothing is trained. Its held-out text is "
+        "read again, and the report is written anew.\n"
+    )
+    assert "resuming" not in told and "goodput" not in told, "no time was lost since, and none is spent on steps"
     assert lines(again) == lines(trained)
     assert scores(again) == scores(trained)
     assert Checkpoints(again / "checkpoints", read_only=True).steps() == [15, 20]
@@ -183,6 +190,28 @@ def test_a_refused_run_does_not_own_its_directory(text, tmp_path, capsys):
     assert main([*words, "--config.mesh.data=4"]) == ExitCode.CONFIG
     assert "do not multiply to the 1 devices" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says", "left"),
+    [
+        ("data.sources=no-such-text", "names no file", []),
+        ("optimizer.name=optax:lionn", "did you mean 'lion'?", []),
+        ("training.wandb=mine", "training.wandb='mine' needs Weights & Biases", []),
+        # the rows are there for the next try
+        ("evaluation.readings.digits={'objective': {}}", "name other columns of the report", ["data"]),
+    ],
+)
+def test_a_refused_run_leaves_no_directory_but_that_of_its_rows(
+    text, tmp_path, capsys, monkeypatch, change, says, left
+):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    workdir = tmp_path / "runs" / "mine"
+    words = ["train", f"--config={tiny.__file__}", f"--config.data.sources={text}", f"--workdir={workdir}"]
+    assert main([*words, f"--config.{change}"]) == ExitCode.CONFIG
+    assert says in capsys.readouterr().err
+    assert [path.name for path in workdir.glob("*")] == left
+    assert (tmp_path / "runs").exists() == bool(left)
 
 
 def test_the_directory_of_another_run_is_refused(trained, text, capsys):

@@ -1,12 +1,14 @@
 """A run before its first step: the same from the same seed, and refused before any work where it cannot be."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from etils import epath
 
+from hybridlm import masks
 from hybridlm.config.errors import ConfigError
 from hybridlm.config.sources import Source
 from hybridlm.config.storage import override
@@ -54,9 +56,23 @@ def test_the_first_step_is_not_traced_again_after_the_check(session):
 
 
 def test_weights_of_another_mask_are_refused(trained, text):
-    changes = {"objectives.block.block_size": 4}
-    with devices(1), pytest.raises(ConfigError, match="checkpoint 20 was made with another mask, so its weights mean"):
-        first_state(open_session(tiny.experiment(text, **changes), trained))
+    other = tiny.experiment(text, **{"objectives.block.block_size": 4})
+    with devices(1), pytest.raises(ConfigError) as refusal:
+        first_state(open_session(dataclasses.replace(other, mask=masks.window(7)), trained))
+    assert str(refusal.value) == (
+        "checkpoint 20 was made with another mask or other objectives, so its weights mean something else here; go "
+        "back to the stored values, or start afresh in a new --workdir:\n"
+        "  config.mask: the run has None, this command window(left=7, right=0)\n"
+        "  config.objectives.block.block_size: the run has 8, this command 4"
+    )
+
+
+def test_going_on_tells_from_where_to_where(trained, text, tmp_path, capsys):
+    directory = epath.Path(shutil.copytree(trained, tmp_path / "run"))
+    (directory / "checkpoints" / "20").rmtree()
+    with devices(1):
+        first_state(open_session(tiny.experiment(text), directory))
+    assert "resuming at step 15 of 20, from its checkpoint\n" in capsys.readouterr().err
 
 
 def test_a_checkpoint_from_before_a_value_could_be_set_has_its_default(trained, text, monkeypatch):
@@ -94,7 +110,7 @@ def test_a_source_that_would_run_dry_is_refused(experiment, text, prepared, tmp_
             {"mesh.data": 4},
             "mesh sizes replica=1, data=4, fsdp=1, tensor=1, sequence=1 do not multiply to the 8 devices of this run",
         ),
-        ({"training.batch_rows": 20}, "fsdp = 8 does not divide; change training.batch_rows=20 to one of"),
+        ({"training.batch_rows": 20}, "fsdp = 8 does not divide; change --config.training.batch_rows=20 to one of"),
     ],
 )
 def test_a_mesh_that_does_not_fit_is_refused_before_any_text_is_read(changes, says, tmp_path):

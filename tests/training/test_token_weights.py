@@ -125,7 +125,7 @@ def test_labels_that_training_rows_lack_are_named_with_the_fix():
         filtered.check(given)
     assert str(error.value) == (
         "training.token_weights: tokens='copy>=5' reads copy, which training rows are not labelled by: they have the "
-        "labels that data.labels names, held-out rows all of them. Prepare the text with data.labels=('copy',)."
+        "labels that data.labels names, held-out rows all of them. Prepare the text with --config.data.labels=copy."
     )
 
 

@@ -4,7 +4,6 @@ import contextlib
 import importlib.machinery
 import json
 import math
-import pathlib
 import struct
 import sys
 import types
@@ -155,13 +154,12 @@ def test_weights_and_biases_may_be_out_of_reach(tmp_path, wandb, caplog):
     assert "Weights & Biases is off for the rest of this run (metrics.jsonl goes on): no route to host" in caplog.text
 
 
-def test_asking_for_what_is_not_installed_is_refused_at_once(tmp_path, monkeypatch):
+def test_asking_for_what_is_not_installed_is_refused(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(
         ConfigError, match=r"training.wandb='mine' needs Weights & Biases.*pip install 'hybridlm\[wandb\]'"
     ):
-        Writers(tmp_path, "mine")
-    assert list(pathlib.Path(tmp_path).iterdir()) == []
+        writers.check_installed("mine")
 
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ def write(
     """Record, tables, methods, plots and page; the record and the CSV are the same bytes each time."""
     directory = epath.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    comparison.save(found, directory / "comparison.json")
+    comparison.save(found, directory / comparison.FILE)
     tables.write(found, directory)
     (directory / "methods.txt").write_text(found.methods + "\n")
     (directory / "comparison.html").write_text(html.render(found, passages(text)))
