@@ -32,12 +32,13 @@ def run(argv: Sequence[str]) -> int:
     require(not overrides, f"--config.{next(iter(overrides), '')} has no effect here: compare reads no config.")
 
     from hybridlm.config.exit_codes import ExitCode
-    from hybridlm.reports.comparing import report
     from hybridlm.reports.comparing.run import compare
 
     settings = _settings(flags)
     with _progress() as advance:
         found, text = compare(flags.files, flags.baseline, settings, advance)
+    from hybridlm.reports.comparing import report  # plots take a second to import, which no mistake should wait for
+
     report.write(found, text, flags.output, is_whole=flags.all)
     return ExitCode.DONE
 

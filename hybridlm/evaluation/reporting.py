@@ -84,14 +84,18 @@ def write(
     for line in (*_left_out(scores, shown), *joined.lines(combined)):
         print(line)
     print()
-    close(directory)
+    _close(scores, directory)
 
 
 def close(directory: epath.Path) -> None:
     """Prints, on the first process, the last lines of the report that is there."""
     if distributed.is_primary():
-        files = [name for name in (CSV, TOKENS, joined.FILE, SCORES) if (directory / name).exists()]
-        print(*closing.lines(load(directory / SCORES), directory, PAGE, files), sep="\n")
+        _close(load(directory / SCORES), directory)
+
+
+def _close(scores: Scores, directory: epath.Path) -> None:
+    files = [name for name in (CSV, TOKENS, joined.FILE, SCORES) if (directory / name).exists()]
+    print(*closing.lines(scores, directory, PAGE, files), sep="\n")
 
 
 def _write_tokens(facts: Facts, found: Evaluation, path: epath.Path) -> None:

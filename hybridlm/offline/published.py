@@ -20,6 +20,7 @@ from hybridlm.config.data import DataConfig
 from hybridlm.config.errors import require
 from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.config.experiment import Experiment
+from hybridlm.config.near_paths import near
 from hybridlm.data import tokenizer_files
 from hybridlm.data.prepare import EVALUATION, prepare_for_evaluation
 from hybridlm.data.shards import sha256
@@ -105,8 +106,7 @@ def check(model: epath.PathLike, step: int, data: str) -> None:
     require(step == -1, f"--step={step} has no meaning for a published model, which is one checkpoint.")
     require(
         bool(data),
-        f"{str(model)!r} is {_what(model)}, and no held-out text belongs to it; name the text to score with "
-        "--data=FILE_OR_DIRECTORY.",
+        f"{_what(model)}, and no held-out text belongs to it; name the text to score with --data=FILE_OR_DIRECTORY.",
     )
 
 
@@ -133,8 +133,11 @@ def subject(found: Published, directory: epath.Path, *, data: str) -> Subject:
 
 
 def _what(model: epath.PathLike) -> str:
-    is_here = epath.Path(model).exists()
-    return "a published model" if is_here else "no directory here, so a model of the Hugging Face hub is meant"
+    """What a name stands for; it may be that of a run, misspelt."""
+    if epath.Path(model).exists():
+        return f"{str(model)!r} is a published model"
+    hint = near(epath.Path(model), lambda path: path.is_dir())
+    return f"there is no directory {str(model)!r} here{hint} So a model of the Hugging Face hub is meant"
 
 
 def experiment_of(directory: epath.Path, network: Pretrained) -> Experiment:

@@ -13,13 +13,10 @@ from hybridlm.reports.scores import ALL, Column, Row, Scores
 from hybridlm.statistics.intervals import FEW
 
 BOLD = (
-    f"the lowest of its kind on the same targets; never a tie, nor on fewer than {FEW} groups. Shares of a bound are "
-    "compared in total alone. Whether it is chance, `hybridlm compare` tells."
+    f"the lowest of its kind on the same targets, if its whole interval lies below theirs, on {FEW} groups or more. "
+    "Shares of a bound are compared in total alone. `hybridlm compare` tells smaller differences from chance."
 )
 """What bold means, wherever scores are shown."""
-
-_DIGITS = 3
-"""Decimals that are printed: readings that look alike are tied."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +24,7 @@ class Cell:
     """A number of a table with the marks it has earned beside the other readings.
 
     Attributes:
-      is_best: lowest of the readings of its kind and targets, alone in that as numbers are printed, and on enough
-        groups.
+      is_best: its interval lies below those of all other readings of its kind and targets, and is of enough groups.
       loses: no better than the baseline; None if there is none.
         By category, shares of a bound are neither: they move cost between tokens, and only their total is a bound.
       is_few: whether its interval rests on few groups.
@@ -111,17 +107,23 @@ def _line(scores: Scores, rows: list[Row], definition: str) -> Line:
 def _cell(scores: Scores, column: Column, rows: Mapping[str, Row]) -> Cell:
     row = rows[column.name]
     peers = [
-        round(rows[peer.name].mean, _DIGITS)
+        rows[peer.name]
         for peer in scores.columns
         if (peer.kind, peer.targets, peer.is_baseline) == (column.kind, column.targets, column.is_baseline)
         and peer.name in rows
+        and peer.name != column.name
     ]
     is_comparable = column.kind != ScoreKind.SHARE.label or row.family == ALL
     base = baseline_of(scores, column) if is_comparable else None
     loses = row.mean >= rows[base.name].mean if base and base.name in rows else None
-    is_few, lowest = row.groups < FEW, min(peers)
-    is_best = len(peers) > 1 and round(row.mean, _DIGITS) == lowest and peers.count(lowest) == 1
+    is_few = row.groups < FEW
+    is_best = bool(peers) and all(_is_below(row, peer) for peer in peers)
     return Cell(row, is_best and is_comparable and not is_few, loses, is_few)
+
+
+def _is_below(row: Row, peer: Row) -> bool:
+    """Is the one's whole interval below the other's? Of readings of one text this asks more than a paired test does."""
+    return row.high is not None and peer.low is not None and row.high < peer.low
 
 
 def words(name: str) -> str:

@@ -19,7 +19,9 @@ from hybridlm.config.errors import require
 from hybridlm.statistics.transfer import Measured
 
 FILE = "comparison.json"
-FORMAT, VERSION = "hybridlm.comparison", 2
+FORMAT, VERSION = "hybridlm.comparison", 3
+_BEFORE = 2
+"""The version before, whose rows say `is_p_least` a second time, as `is_p_all_least`; it is read too."""
 _DIGITS = 10
 """Significant digits of what is written: more would be rounding errors, which differ between machines."""
 
@@ -60,7 +62,7 @@ class Row:
       gap, error: their paired difference and its clustered standard error.
       low, high, p: the interval and the p of this label, had it alone been asked for. fdr: the false discovery rate.
       band_low, band_high, p_all: those that hold for all rows of all models at once.
-      is_p_least, is_p_all_least: no flip that was drawn got as far, so that p means ≤; never where all were looked at.
+      is_p_least: no flip that was drawn got as far, so that both p mean ≤; never where all were looked at.
       verdict: read from the band, against the margin. why: it is undecided; else empty.
       detectable: the gap that would have been told from zero. share, share_low, share_high: part of the total gap;
         settled if draws agree on the sign of the total.
@@ -87,7 +89,6 @@ class Row:
     band_low: float | None
     band_high: float | None
     p_all: float | None
-    is_p_all_least: bool
     verdict: str
     why: str
     detectable: float | None
@@ -177,9 +178,10 @@ def load(path: epath.PathLike) -> Comparison:
         path = path / FILE
         require(path.exists(), f"{path.parent} holds no {FILE}; name the --output of a `hybridlm compare`.")
     content = _json(path)
+    readable = ((FORMAT, VERSION), (FORMAT, _BEFORE))
     require(
-        isinstance(content, dict) and (content.pop("format", None), content.pop("version", None)) == (FORMAT, VERSION),
-        f"{path} is no comparison that this hybridlm reads, format {FORMAT!r} and version {VERSION}; "
+        isinstance(content, dict) and (content.pop("format", None), content.pop("version", None)) in readable,
+        f"{path} is no comparison that this hybridlm reads, format {FORMAT!r} and version {VERSION} or {_BEFORE}; "
         "`hybridlm compare` writes one.",
     )
     gaps = content.pop("gaps")
@@ -189,7 +191,7 @@ def load(path: epath.PathLike) -> Comparison:
         | lists
         | {
             "readings": tuple(Entry(**entry) for entry in content["readings"]),
-            "rows": tuple(Row(**row) for row in content["rows"]),
+            "rows": tuple(map(_row, content["rows"])),
             "gaps": {
                 model: {family: _measured(family, fields) for family, fields in families.items()}
                 for model, families in gaps.items()
@@ -204,6 +206,10 @@ def _json(path: epath.Path) -> Any:
         return json.loads(path.read_text())
     except ValueError:
         return None
+
+
+def _row(fields: Mapping[str, Any]) -> Row:
+    return Row(**{name: value for name, value in fields.items() if name != "is_p_all_least"})
 
 
 def _measured(family: str, fields: Mapping[str, Any]) -> Measured:

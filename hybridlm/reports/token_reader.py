@@ -14,15 +14,26 @@ from hybridlm.reports.tokens import Tokens, in_order
 
 
 def read_header(path: epath.PathLike) -> Header:
-    """What a token file says of itself, without reading its rows."""
-    with epath.Path(path).open("rb") as file:
-        return token_file.decode(_open(file, path).schema_arrow.metadata, path)
+    """What a token file says of itself; raises where its columns are others. No row is read."""
+    path = epath.Path(path)
+    with path.open("rb") as file:
+        found = _open(file, path).schema_arrow
+    header = token_file.decode(found.metadata, path)
+    _check_schema(header, found, path)
+    return header
 
 
 def count(path: epath.PathLike) -> int:
     """How many rows a token file has."""
     with epath.Path(path).open("rb") as file:
         return _open(file, path).metadata.num_rows
+
+
+def tokens_by_document(path: epath.PathLike) -> dict[str, int]:
+    """How many tokens each document has in a token file, of which no other column is read."""
+    with epath.Path(path).open("rb") as file:
+        ids = _open(file, path).read(columns=["document"])["document"].cast(pa.string())
+    return {found["values"]: found["counts"] for found in ids.value_counts().to_pylist()}
 
 
 def read(
@@ -40,7 +51,7 @@ def read(
     require(
         path.exists(), f"there is no token file {path}; `hybridlm evaluate` writes one, or see docs/token-scores.md."
     )
-    texts = _read_texts(path)
+    texts = read_texts(path)
     with path.open("rb") as file:
         whole = _open(file, path)
         header = token_file.decode(whole.schema_arrow.metadata, path)
@@ -85,7 +96,8 @@ def _open(file, path) -> pq.ParquetFile:
         ) from error
 
 
-def _read_texts(path: epath.Path) -> dict[str, str]:
+def read_texts(path: epath.Path) -> dict[str, str]:
+    """The texts that lie beside a token file, by document."""
     beside = token_file.texts_path(path)
     require(
         beside.exists(),

@@ -127,3 +127,12 @@ def test_what_cannot_be_read_is_refused(directory, mine, tmp_path, capsys, words
     words = [word.format(text=mine) for word in words]
     assert evaluate(directory, tmp_path / "report", *words) == ExitCode.CONFIG
     assert says in capsys.readouterr().err
+
+
+def test_a_run_that_is_misspelt_is_not_silently_one_of_the_hub(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs" / "quickstart").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("runs/quickstrat", "report") == ExitCode.CONFIG
+    said = capsys.readouterr().err
+    assert "there is no directory 'runs/quickstrat' here; did you mean runs/quickstart? So a model of the " in said
+    assert "hub is meant, and no held-out text belongs to it; name the text to score with --data=" in said

@@ -52,14 +52,20 @@ def test_best_is_found_among_equal_kinds_and_targets_alone(scores):
     assert best == {("all", "gated"), ("none", "gated")}, "brackets that open stand in too few groups"
 
 
-def test_a_tie_has_no_best(scores):
-    """2.9000 and 2.9004 are printed alike."""
+@pytest.mark.parametrize(("mean", "is_best"), [(2.901, False), (2.99, False), (3.01, True)])
+def test_none_is_best_where_intervals_overlap(scores, mean, is_best):
+    """`gated` is at 2.9 ± 0.05, and all of its kind but the baseline at `mean` ± 0.05."""
+    ends = {"mean": mean, "low": mean - 0.05, "high": mean + 0.05}
     rows = [
-        dataclasses.replace(row, mean=2.9004) if (row.label, row.column) == ("all", "ar") else row
-        for row in scores.rows
+        dataclasses.replace(row, **ends) if (row.label, row.column) == ("all", "ar") else row for row in scores.rows
     ]
-    best = {place for place, cell in cells(dataclasses.replace(scores, rows=tuple(rows))).items() if cell.is_best}
-    assert best == {("none", "gated")}
+    found = cells(dataclasses.replace(scores, rows=tuple(rows)))
+    assert (found["all", "gated"].is_best, found["all", "ar"].is_best) == (is_best, False)
+
+
+def test_none_is_best_without_intervals(scores):
+    rows = tuple(dataclasses.replace(row, low=None, high=None) for row in scores.rows)
+    assert not any(cell.is_best for cell in cells(dataclasses.replace(scores, rows=rows)).values())
 
 
 def test_an_interval_of_few_groups_is_flagged(scores):

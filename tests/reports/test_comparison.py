@@ -65,6 +65,18 @@ def test_the_directory_of_a_comparison_is_as_good_as_its_record(path, tmp_path):
         comparison.load(tmp_path)
 
 
+def test_a_record_of_the_version_before_is_read(path, tmp_path):
+    content = json.loads(path.read_text())
+    assert content["version"] == 3 and "is_p_all_least" not in content["rows"][0]
+    content["version"] = 2
+    content["rows"] = [row | {"is_p_all_least": row["is_p_least"]} for row in content["rows"]]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert comparison.dumps(comparison.load(tmp_path / "old.json")) == path.read_text()
+    (tmp_path / "older.json").write_text(json.dumps(content | {"version": 1}))
+    with pytest.raises(ConfigError, match="format 'hybridlm.comparison' and version 3 or 2; `hybridlm compare` writes"):
+        comparison.load(tmp_path / "older.json")
+
+
 def test_another_file_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("Not JSON at all.")
     with pytest.raises(ConfigError, match="notes.txt is no comparison that this hybridlm reads, format"):

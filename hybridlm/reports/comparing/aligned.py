@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float, Int
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.facts.kinds import ScoreKind
 from hybridlm.reports.comparing import segments
-from hybridlm.reports.scores import KINDS
 from hybridlm.reports.token_file import Family, Reading
 from hybridlm.reports.tokens import Tokens
 
@@ -108,14 +107,13 @@ class Aligned:
 
 
 def align(sources: Sequence[Source]) -> Aligned:
-    """Lays readings of one text side by side; raises where they are not of one text, or not of one kind.
+    """Lays readings of one text and kind, as `asked` checks, side by side; only what every reading scored is kept.
 
-    Only what every reading scored is kept.
+    Raises where their groups, or the places of their tokens, differ.
     """
     base, *others = sources
     for other in others:
-        _check_text(base, other)
-        _check_kind(base, other)
+        _check_groups(base, other)
     if all(_has_equal_rows(base, other) for other in others):
         every_T = np.arange(len(base.tokens))
         found = _by_token(sources, {source.name: every_T for source in sources})
@@ -130,31 +128,12 @@ def align(sources: Sequence[Source]) -> Aligned:
     return found
 
 
-def _check_text(base: Source, other: Source) -> None:
+def _check_groups(base: Source, other: Source) -> None:
     ours, theirs = base.tokens, other.tokens
-    if ours.header.data != theirs.header.data:
-        texts = dict(zip(theirs.documents, theirs.texts))
-        changed = [name for name, text in zip(ours.documents, ours.texts) if texts.get(name) != text]
-        extra = sorted(set(theirs.documents) - set(ours.documents))
-        raise ConfigError(
-            f"a paired comparison needs two readings of the same text, but the documents of {base.name!r} have the "
-            f"hash {ours.header.data} and those of {other.name!r} {theirs.header.data}; the first that differs is "
-            f"{[*changed, *extra][0]!r}. Score both on the same documents, under the same ids."
-        )
     require(
         ours.groups == theirs.groups and np.array_equal(ours.group_D, theirs.group_D),
         f"{base.name!r} and {other.name!r} group the same documents differently, so they have no clusters in common; "
         "write the same `group` for both.",
-    )
-
-
-def _check_kind(base: Source, other: Source) -> None:
-    require(
-        base.kind == other.kind,
-        f"{other.name!r} is of kind {other.facts.kind!r} and {base.name!r} of kind {base.facts.kind!r}; kinds answer "
-        f"different questions and are never compared. {base.facts.kind}: {KINDS[base.facts.kind]} {other.facts.kind}: "
-        f"{KINDS[other.facts.kind]} Name a reading of the same kind as PATH@READING; {other.name!r} has "
-        f"{', '.join(other.tokens.header.readings)}.",
     )
 
 

@@ -11,6 +11,7 @@ from hybridlm.reports import plots
 from hybridlm.reports.blocks import words
 from hybridlm.reports.comparing import plots as comparison_plots
 from hybridlm.reports.comparing.passages import BY_CATEGORY, LENGTH, PASSAGES, PER_GROUP, Passage
+from hybridlm.reports.comparing.shown import single, tests, without
 from hybridlm.reports.comparing.tables import chance, nats
 from hybridlm.reports.comparing.undecided import reasons
 from hybridlm.reports.comparison import Comparison, Row
@@ -47,6 +48,8 @@ def _render(found: Comparison, passages: Sequence[Passage]) -> str:
     )
     environment.filters |= {"nats": _minus, "chance": chance, "words": words, "visible": visible}
     environment.filters |= {"count": "{:,}".format, "percent": _percent, "raw": _raw}
+    whole, left_out = found, single(found)
+    found = without(whole, left_out)
     families = list(dict.fromkeys(row.family for row in found.rows if row.family != ALL))
     return environment.get_template("comparing/page.html").render(
         found=found,
@@ -56,6 +59,8 @@ def _render(found: Comparison, passages: Sequence[Passage]) -> str:
         totals={model.name: found.rows_of(model.name, ALL)[0] for model in found.models},
         told={model.name: _told(found.rows_of(model.name)) for model in found.models},
         families=families,
+        tests=tests(whole),
+        left_out=left_out,
         forests={model.name: _forests(found, model.name) for model in found.models},
         colors={model.name: plots.PALETTE[n % len(plots.PALETTE)] for n, model in enumerate(found.models)},
         figures=_figures(found),
@@ -65,7 +70,7 @@ def _render(found: Comparison, passages: Sequence[Passage]) -> str:
         rule={"most": PASSAGES, "by_category": BY_CATEGORY, "per_group": PER_GROUP, "length": LENGTH},
         steps=STEPS,
         levels=LEVELS,
-        data=_script(found, passages),
+        data=_script(whole, passages),
     )
 
 

@@ -1,6 +1,7 @@
 """The methods paragraph of a comparison, in sentences made from what was actually done."""
 
 from hybridlm.reports.comparing.rows import Settings
+from hybridlm.reports.comparing.shown import tests
 from hybridlm.reports.comparison import Comparison
 from hybridlm.reports.scores import KINDS
 from hybridlm.statistics.intervals import FEW
@@ -49,7 +50,7 @@ def _tests(found: Comparison):
         "One test made intervals, p-values and verdicts: the t of a gap, with its error clustered by group, was held "
         f"against that of at least {s['permutations']:,} random flips of the signs of whole groups (all of them for "
         f"few groups; seed {s['seed']}). It is exact if gaps of groups are symmetric; categories in fewer than {FEW} "
-        f"groups are marked. p-values and {s['level']:.0%} intervals hold for all {len(found.rows)} gaps at once, by "
+        f"groups are marked. p-values and {s['level']:.0%} intervals hold for all {tests(found)} at once, by "
         "the smallest p of each flip; those of a category alone, and the false discovery rate by Benjamini and "
         "Hochberg, stand beside them in the files. The detectable gap is what would have been found with power "
         f"{s['power']:.0%}. Intervals of shares are percentiles of {s['draws']:,} bootstrap draws of whole groups."

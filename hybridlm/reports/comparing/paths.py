@@ -55,11 +55,9 @@ def choose(header: Mapping[Place, Header]) -> dict[Place, str]:
             not asked.reading or asked.reading in found.readings,
             f"{asked.path} has no reading {asked.reading!r}{nearest(asked.reading, found.readings)}",
         )
-    listed = (f"{asked.path} has {_listed(found)}" for asked, found in header.items())
     require(
         bool(common) or all(asked.reading for asked in header),
-        f"the files have no reading of one name and kind in common: {'; '.join(listed)}. Say which to compare, as "
-        f"PATH@READING{_example(header)}.",
+        f"the files have no reading of one name and kind in common: {_at_odds(header)}. {_fix(header)}",
     )
     return {asked: asked.reading or common[0] for asked in header}
 
@@ -81,12 +79,31 @@ def _common(headers: Sequence[Header]) -> list[str]:
     return [name for name, kind in (kinds[0] if kinds else {}).items() if all(k.get(name) == kind for k in kinds)]
 
 
-def _example(header: Mapping[Place, Header]) -> str:
-    """The first readings of one kind, as they would be written; empty where no kind is in all files."""
+def _at_odds(header: Mapping[Place, Header]) -> str:
+    """The first reading of one name whose kinds differ between two files; or how many readings each has."""
+    (first, base), *others = header.items()
+    for other, found in others:
+        for name, facts in base.readings.items():
+            if name in found.readings and found.readings[name].kind != facts.kind:
+                kind = found.readings[name].kind
+                return f"{name} is {facts.kind} in {first.path} and {kind} in {other.path}"
+    return "; ".join(f"{asked.path} has {_several(found)}" for asked, found in header.items())
+
+
+def _several(header: Header) -> str:
+    """The first reading, and how many more there are."""
+    (name, facts), *more = header.readings.items()
+    return f"{name} ({facts.kind})" + (f" and {len(more)} more" if more else "")
+
+
+def _fix(header: Mapping[Place, Header]) -> str:
+    """The first readings of one kind, as they would be written; or that no kind is in all files."""
     kinds = [{facts.kind: name for name, facts in reversed(found.readings.items())} for found in header.values()]
     shared = next((kind for kind in reversed(kinds[0]) if all(kind in found for found in kinds)), None)
-    written = (f"{asked.text.partition('@')[0]}@{found[shared]}" for asked, found in zip(header, kinds) if shared)
-    return f", such as {' '.join(written)}" if shared else ""
+    if shared is None:
+        return "No kind is in all files, so they cannot be compared; score one text with a reading of one kind."
+    written = (f"{asked.text.partition('@')[0]}@{found[shared]}" for asked, found in zip(header, kinds))
+    return f"Say which to compare, as PATH@READING, such as {' '.join(written)}."
 
 
 def _listed(header: Header) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hybridlm.config.errors import nearest, require
 from hybridlm.reports.comparing.aligned import Aligned
+from hybridlm.reports.comparing.asked import adjustable
 from hybridlm.reports.comparing.rows import Settings, plain
 from hybridlm.reports.comparing.sums import Advance, slices
 from hybridlm.statistics.design import Formula
@@ -23,8 +23,7 @@ _UNIGRAM = "score/unigram"
 
 def formula(text: Aligned, settings: Settings) -> Formula:
     """What the gap of a model is regressed on, from what the baseline's file knows."""
-    for name in settings.adjust:
-        require(name in text.families, f"--adjust={name} is no family of these files{nearest(name, text.families)}")
+    adjustable(text, settings)
     names = settings.adjust or tuple(name for name in CONTROLLED if name in text.families)
     factors = {name: tuple(text.families[name].labels) for name in names}
     return Formula(response="gap", cluster="cluster", factors=factors, numbers=tuple(_numbers(text, slice(0, 0))))

@@ -109,7 +109,6 @@ def _columns(gap: Sums, judged: Judged, settings: Settings) -> Columns:
         "band_low": judged.band.low_C,
         "band_high": judged.band.high_C,
         "p_all": judged.p_all_C,
-        "is_p_all_least": judged.is_least_C,
         "verdict": [verdict.value for verdict in judged.verdicts],
         "why": [why.value for why in judged.whys],
         "detectable": detectable(judged.band, judged.error_C, power=settings.power),

@@ -9,14 +9,14 @@ import numpy as np
 import hybridlm
 from hybridlm.config.errors import ConfigError, nearest, require
 from hybridlm.reports import token_reader
-from hybridlm.reports.comparing import extras
+from hybridlm.reports.comparing import asked, extras, relabelled
 from hybridlm.reports.comparing.aligned import Aligned, Source, align
 from hybridlm.reports.comparing.methods import paragraph
 from hybridlm.reports.comparing.metrics import metrics
 from hybridlm.reports.comparing.paths import choose, names, place, refuse_equals
 from hybridlm.reports.comparing.regression import formula, record_of, regression
 from hybridlm.reports.comparing.rows import Settings, plain, rows
-from hybridlm.reports.comparing.sums import part, select, sums, with_filtered
+from hybridlm.reports.comparing.sums import part, select, sums
 from hybridlm.reports.comparison import Comparison, Entry
 from hybridlm.reports.scores import ALL
 from hybridlm.statistics.intervals import linearised
@@ -42,7 +42,7 @@ def compare(
         f"--baseline={baseline} is none of the files to compare{nearest(baseline, paths)}",
     )
     place_of = {text: place(text) for text in every}
-    header = {asked: token_reader.read_header(asked.path) for asked in place_of.values()}
+    header = {one: token_reader.read_header(one.path) for one in place_of.values()}
     chosen = choose(header)
     refuse_equals([place_of[text] for text in paths], header, chosen)
     name_of = dict(zip(every, names([*place_of.values()])))
@@ -54,6 +54,7 @@ def compare(
         seeds=tuple((name_of[a], name_of[b]) for a, b in settings.seeds),
         placebo=tuple((name_of[a], name_of[b]) for a, b in settings.placebo),
     )
+    asked.check(header, chosen, name_of, settings)
     return _Run(settings, report).compare(header, chosen, name_of, models)
 
 
@@ -78,31 +79,31 @@ class _Run:
 
     def compare(self, header, chosen, name_of, models) -> tuple[Comparison, Aligned]:
         """All of it."""
-        sizes = [token_reader.count(asked.path) for asked in header]
+        sizes = [token_reader.count(one.path) for one in header]
         self._total = sum(sizes) + sizes[0] * (7 + 4 * len(models))
         sources = self._read(header, chosen, name_of)
         whole = align(sources)
         left_out = len(sources[0].tokens) - len(whole.row_T)
         text = self._filtered(whole)
         fits, lost = self._fits(text, models)
-        text = self._shown(text)
+        text = asked.shown(text, self._settings)
         self._begin("adding up")
         found = sums(text, self._advance)
         self._begin("drawing")
         table, notes = rows(found, text.baseline.name, models, self._settings, fits)
         self._advance(len(text.row_T) * len(models))
         main = only(text, [text.baseline.name, *models])
-        return self._record(main, models, found, fits, table, (*lost, *notes), left_out), main
+        return self._record(main, models, found, fits, table, (*relabelled.notes(whole), *lost, *notes), left_out), main
 
     def _read(self, header, chosen, name_of) -> list[Source]:
         sources, read = [], {}
-        for asked, found in header.items():
-            self._begin(f"reading {name_of[asked.text]}")
-            wanted = {chosen[other] for other in header if other.path == asked.path} | {"unigram"}
-            if asked.path not in read:
+        for one, found in header.items():
+            self._begin(f"reading {name_of[one.text]}")
+            wanted = {chosen[other] for other in header if other.path == one.path} | {"unigram"}
+            if one.path not in read:
                 known = wanted & set(found.readings)
-                read[asked.path] = token_reader.read(asked.path, readings=known, advance=self._advance)
-            sources.append(Source(name_of[asked.text], read[asked.path], chosen[asked]))
+                read[one.path] = token_reader.read(one.path, readings=known, advance=self._advance)
+            sources.append(Source(name_of[one.text], read[one.path], chosen[one]))
         return sources
 
     def _filtered(self, text: Aligned) -> Aligned:
@@ -112,23 +113,17 @@ class _Run:
         require(bool(is_kept_T.any()), f"--filter={self._settings.filter!r} lets no token through.")
         return text.kept(is_kept_T)
 
-    def _shown(self, text: Aligned) -> Aligned:
-        """The text with the families of the report: those asked for, or all."""
-        text, asked = with_filtered(text), self._settings.families
-        for name in asked:
-            require(name in text.families, f"--families={name} is not in these files{nearest(name, text.families)}")
-        return dataclasses.replace(text, families={name: text.families[name] for name in asked or text.families})
-
     def _fits(self, text: Aligned, models) -> tuple[dict[str, Regression], list[str]]:
         """Regressions by model, and why there are none."""
         self._begin("regression")
-        asked = formula(text, self._settings)
+        wanted = formula(text, self._settings)
         if text.unit == "byte":
             return {}, []
         try:
-            return {name: regression(text, name, asked, self._settings, self._advance) for name in models}, []
+            return {name: regression(text, name, wanted, self._settings, self._advance) for name in models}, []
         except ConfigError as error:
-            return {}, [f"no adjusted gaps: {error}"]
+            labels = sum(map(len, wanted.factors.values()))
+            return {}, [f"no adjusted gaps of {', '.join(wanted.factors) or 'any family'} ({labels} labels): {error}"]
 
     def _record(self, text: Aligned, models, found, fits, table, notes, left_out) -> Comparison:
         settings, base = self._settings, text.baseline

@@ -83,7 +83,7 @@ def _lines(rows: list[Row]) -> Iterator[str]:
             nats(row.mean),
             escaped(nats(row.gap, "+")) if row.gap is None else f"${nats(row.gap, '+')}$",
             "--" if row.band_low is None else f"$[{nats(row.band_low, '+')}, {nats(row.band_high, '+')}]$",
-            escaped(chance(row.p_all, is_least=row.is_p_all_least)),
+            escaped(chance(row.p_all, is_least=row.is_p_least)),
             row.verdict,
         ]
         yield f"{' & '.join(cells)} \\\\"

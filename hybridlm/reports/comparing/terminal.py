@@ -10,6 +10,7 @@ from hybridlm.categories.families import FAMILIES
 from hybridlm.categories.positions import POSITIONS
 from hybridlm.config.evaluation import SHOWN
 from hybridlm.reports.blocks import words
+from hybridlm.reports.comparing.shown import tests
 from hybridlm.reports.comparing.sums import FILTERED
 from hybridlm.reports.comparing.tables import chance, nats
 from hybridlm.reports.comparing.undecided import ADVICE, reasons
@@ -71,7 +72,7 @@ def _cells(row: Row, is_wide: bool) -> list[Text]:
         *numbers,
         Text(nats(row.gap, "+"), style=style),
         Text(_interval(row), style="dim"),
-        Text(chance(row.p_all, is_least=row.is_p_all_least)),
+        Text(chance(row.p_all, is_least=row.is_p_least)),
         Text(row.verdict + _MARKS.get(row.why, ""), style=style),
     ]
 
@@ -92,7 +93,7 @@ def _legend(found: Comparison) -> list[str]:
     models, margin = " or ".join(model.name for model in found.models), found.settings["margin"]
     return [
         f"gap: {found.baseline.name} minus {models}; positive where the latter predicts better.",
-        f"interval, p and verdict: of one test, and for all {len(found.rows)} gaps at once. p ≤: none of the flips "
+        f"interval, p and verdict: of one test, and for all {tests(found)} at once. p ≤: none of the flips "
         "of signs that were drawn got as far.",
         f"differs: p is at most {1 - found.settings['level']:g}, and the interval leaves out zero. Bold: it differs, "
         f"on {FEW} groups or more.",

@@ -1,4 +1,4 @@
-"""Readings side by side: token by token, by bytes, and refused where they are not of one text or kind."""
+"""Readings side by side: token by token, by bytes, and refused where groups or places differ."""
 
 import numpy as np
 import pytest
@@ -66,32 +66,12 @@ def test_across_tokenizers_bytes_are_counted_and_sums_kept(source):
     assert np.allclose(found.cost["a"], found.cost["b"]), "the same costs, cut otherwise, are the same costs"
 
 
-def test_other_text_is_refused_with_both_hashes(source):
-    def edit(header, columns, texts):
-        texts["doc 03"] += "!"
-
-    base, other = source("a"), source("b", edit=edit)
-    with pytest.raises(ConfigError) as refused:
-        align([base, other])
-    assert base.tokens.header.data in str(refused.value) and other.tokens.header.data in str(refused.value)
-    assert "the first that differs is 'doc 03'. Score both on the same documents" in str(refused.value)
-
-
 def test_other_groups_are_refused(source):
     def edit(header, columns, texts):
         columns["group"] = ["group 00" if name == "group 01" else name for name in columns["group"]]
 
     with pytest.raises(ConfigError, match="group the same documents differently, so they have no clusters in common"):
         align([source("a"), source("b", edit=edit)])
-
-
-def test_kinds_never_meet(source):
-    with pytest.raises(ConfigError) as refused:
-        align([source("a"), source("b", kind="share")])
-    text = str(refused.value)
-    assert "'b' is of kind 'share' and 'a' of kind 'exact'; kinds answer different questions" in text
-    assert "shares move cost between tokens and are not surprisal" in text
-    assert text.endswith("Name a reading of the same kind as PATH@READING; 'b' has ar, unigram.")
 
 
 def test_one_tokenizer_with_two_cuts_is_refused(source):

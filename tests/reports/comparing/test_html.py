@@ -111,6 +111,18 @@ def test_its_script_reads_the_numbers_of_every_token(text, compared):
 COLOURS = {"even", *(f"{side}{n}" for side in ("gain", "loss") for n in range(1, 5))}
 
 
+def test_a_family_of_one_label_is_left_out_and_named(compared):
+    """Of its line of all tokens; legend and methods still count all gaps."""
+    found, read = compared
+    whole = [row for row in found.rows if row.label not in ("word", "digit")]
+    page = render(dataclasses.replace(found, rows=tuple(whole)), passages(read))
+    assert "<h3>kind</h3>" not in page and "<h3>domain</h3>" in page
+    assert "Not shown, as one label has all tokens: kind. comparison.csv has them." in page
+    assert "for all 4 gaps (all, kind and domain) at once" in page
+    full = render(found, passages(read))
+    assert "<h3>kind</h3>" in full and "Not shown, as one label" not in full
+
+
 def test_colours_change_at_the_stated_nats():
     assert [step(gap) for gap in (0.0, 0.05, 0.1, -0.3, 1.9, -7.0)] == [
         "even",
@@ -181,7 +193,7 @@ def test_what_is_undecided_says_why_and_what_to_do(compared):
     found, aligned = compared
     word = next(row for row in found.rows if row.label == "word")
     unknown = dataclasses.replace(word, verdict="undecided", why="few groups", clusters=4, band_low=None, p_all=0.125)
-    unknown = dataclasses.replace(unknown, is_p_all_least=True)
+    unknown = dataclasses.replace(unknown, is_p_least=True)
     page = render(
         dataclasses.replace(found, rows=tuple(unknown if row is word else row for row in found.rows)), passages(aligned)
     )

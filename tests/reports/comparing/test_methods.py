@@ -12,7 +12,7 @@ def test_every_setting_is_told(compared):
         "of 36 documents in 36 groups",
         "36 tokens of base that not all readings scored were left out.",
         "at least 499 random flips of the signs of whole groups (all of them for few groups; seed 0)",
-        "95% intervals hold for all 6 gaps at once, by the smallest p of each flip",
+        "95% intervals hold for all 6 gaps (all, kind and domain) at once, by the smallest p of each flip",
         "percentiles of 300 bootstrap draws of whole groups",
         "Gaps within ±0.01 nats per token count as equivalent, the default margin of hybridlm.",
         "regression of the gap on domain, log2 position, unigram cost and unigram cost squared",

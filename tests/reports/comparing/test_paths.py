@@ -44,8 +44,9 @@ def test_the_first_reading_that_all_files_have_is_taken(tmp_path):
     with pytest.raises(ConfigError) as refused:
         choose({a: header(ar="exact"), c: header(ar="pseudo")})
     assert str(refused.value).startswith("the files have no reading of one name and kind in common: ")
-    assert "has ar (exact)" in str(refused.value) and str(refused.value).endswith(
-        "Say which to compare, as PATH@READING."
+    assert str(refused.value).endswith(
+        f"in common: ar is exact in {a.path} and pseudo in {c.path}. No kind is in all files, so they cannot be "
+        "compared; score one text with a reading of one kind."
     )
 
 
@@ -54,4 +55,5 @@ def test_a_run_and_a_published_model_are_told_how_to_be_compared(tmp_path):
     mine, smol = place(f"{tmp_path}/mine.parquet"), place(f"{tmp_path}/smol.parquet")
     with pytest.raises(ConfigError) as refused:
         choose({mine: header(masked="share", ar="exact", unigram="exact"), smol: header(published="exact")})
+    assert f"{mine.path} has masked (share) and 2 more; {smol.path} has published (exact). Say" in str(refused.value)
     assert str(refused.value).endswith(f"as PATH@READING, such as {mine.text}@ar {smol.text}@published.")

@@ -225,5 +225,22 @@ def test_a_text_too_small_for_a_regression_is_compared_without(token_columns, tm
         token_writer.write(tmp_path / f"{name}.parquet", header, few, {"doc 00": texts["doc 00"]})
     found = compare([str(tmp_path / f"{name}.parquet") for name in "ab"], "", QUICK)[0]
     assert found.regressions == () and found.tokens == 3
-    assert found.notes[0].startswith("no adjusted gaps: a regression on ")
+    assert found.notes[0].startswith("no adjusted gaps of domain (2 labels): a regression on ")
     assert all(row.low is None and row.note == "one cluster: no interval" for row in found.rows)
+
+
+def test_tokens_that_were_labelled_by_an_edited_function_are_told(token_columns, token_files, tmp_path):
+    """Of the same labels in another order nothing is said."""
+    header, columns, texts = token_columns(1, {"word": 0.3})
+    kinds = {"labels": dict(reversed(header.families["kind"].labels.items()))}
+    turned = dataclasses.replace(header.families["kind"], **kinds)
+    header = dataclasses.replace(header, families=dict(header.families) | {"kind": turned})
+    edited = ["word" if name == "digit" else name for name in columns["label/kind"]]
+    token_writer.write(tmp_path / "same.parquet", header, columns, texts)
+    token_writer.write(tmp_path / "edited.parquet", header, columns | {"label/kind": edited}, texts)
+    paths = [str(path) for path in (token_files / "base", tmp_path / "same.parquet", tmp_path / "edited.parquet")]
+    found = compare(paths, "", QUICK)[0]
+    digits = rows(found, "same")["kind", "digit"].count
+    (note,) = (note for note in found.notes if "otherwise" in note)
+    assert note.startswith(f"edited labels tokens otherwise than base: {digits} of {found.tokens} in kind. A label ")
+    assert rows(found, "edited")["kind", "digit"].count == digits, "the labels of the baseline are used"

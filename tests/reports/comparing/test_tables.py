@@ -21,7 +21,7 @@ def test_the_csv_has_every_number_of_every_row(compared):
         for name in ("gap", "low", "high", "p", "p_all", "share", "band_low", "seeds_high", "count"):
             assert float(line[name]) == pytest.approx(getattr(row, name), rel=1e-9)
         assert (line["adjusted"] == "") == (row.adjusted is None)
-        assert (line["is_p_all_least"], line["why"]) == (str(row.is_p_all_least), row.why)
+        assert (line["is_p_least"], line["why"]) == (str(row.is_p_least), row.why)
 
 
 def test_latex_has_a_table_per_family_and_a_line_per_label(compared):
