@@ -27,7 +27,8 @@ from hybridlm.categories.families import FAMILIES
 from hybridlm.categories.family import Family
 from hybridlm.categories.lexicon import Lexicon
 from hybridlm.categories.positions import POSITIONS
-from hybridlm.config.errors import ConfigError, require
+from hybridlm.config.errors import ConfigError, nearest, require
+from hybridlm.config.experiment import Experiment
 
 _own: list[Family] = []
 
@@ -72,6 +73,16 @@ def load(modules: Sequence[str]) -> None:
                 "the dotted name of a Python file that registers families of labels; is the folder it is counted from "
                 "on PYTHONPATH?"
             ) from error
+
+
+def check(experiment: Experiment) -> None:
+    """Raises ConfigError where `evaluation.families` names what is no family, one's own among them."""
+    load(experiment.data.label_modules)
+    known = [family.name for family in families()]
+    for name in experiment.evaluation.families:
+        require(
+            name in known, f"evaluation.families names {name!r}, which is no family of labels{nearest(name, known)}"
+        )
 
 
 def compilable(lexicon: Lexicon) -> tuple[Family, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from etils import epath
 
 from hybridlm.categories import registry
-from hybridlm.config.errors import ConfigError, nearest, require
+from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
 from hybridlm.data import manifest as manifests
 from hybridlm.data import recipes
@@ -44,23 +44,13 @@ def asked(
     found = (_published if published.is_published(model) else _trained)(model, data, step, readings, overrides)
     config = found.experiment.evaluation
     kernels.check(found.experiment.model)
-    _check_families(found.experiment)
+    registry.check(found.experiment)
     fitted.check(config, data or config.split)
     beside.check(config.readings, found.experiment.data.row_length, found.tokenizer)
     if data:
         _check_data(epath.Path(data))
         check_text(data, found.tokenizer)
     return found
-
-
-def _check_families(experiment: Experiment) -> None:
-    """Refuses to show families that there are not, one's own among them."""
-    registry.load(experiment.data.label_modules)
-    known = [family.name for family in registry.families()]
-    for name in experiment.evaluation.families:
-        require(
-            name in known, f"evaluation.families names {name!r}, which is no family of labels{nearest(name, known)}"
-        )
 
 
 def _check_data(data: epath.Path) -> None:

@@ -13,6 +13,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from hybridlm.categories import registry
 from hybridlm.config import errors
 from hybridlm.config.errors import ConfigError, require
 from hybridlm.config.experiment import Experiment
@@ -121,6 +122,7 @@ def _check_config(experiment: Experiment, mesh: Mesh) -> None:
             single.check(reading.objective, is_scored=True)
     _optimizer(experiment)
     filtered.check(experiment)
+    registry.check(experiment)
     mask_facts.check(experiment)
     inheritance.check(experiment)
 

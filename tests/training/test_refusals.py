@@ -68,10 +68,16 @@ def test_what_an_objective_imports_is_looked_at_before_any_text_is_read(tmp_path
         run.train(bad, tmp_path / "run")
 
 
-def test_an_attention_backend_of_another_machine_is_refused_before_any_text_is_read(tmp_path):
-    elsewhere = override(tiny.experiment(tmp_path / "no text"), {"model.attention_backend": "cudnn"})
-    with devices(1), pytest.raises(ConfigError, match="model.attention_backend='cudnn': .* cuDNN runs on NVIDIA GPUs"):
-        run.train(elsewhere, tmp_path / "run")
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"model.attention_backend": "cudnn"}, "^model.attention_backend='cudnn': .* cuDNN runs on NVIDIA GPUs"),
+        ({"evaluation.families": ("digit",)}, "^evaluation.families names 'digit', .*; did you mean 'digits'"),
+    ],
+)
+def test_what_only_this_machine_or_its_code_can_refuse_is_refused_before_any_text_is_read(tmp_path, changes, why):
+    with devices(1), pytest.raises(ConfigError, match=why):
+        run.train(override(tiny.experiment(tmp_path / "no text"), changes), tmp_path / "run")
 
 
 def test_a_mask_that_cannot_be_stored_is_refused(experiment, tmp_path):
