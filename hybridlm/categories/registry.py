@@ -85,6 +85,18 @@ def check(experiment: Experiment) -> None:
         )
 
 
+def check_named(labels: Sequence[str]) -> None:
+    """Raises ConfigError where a name in `data.labels` is that of no family, or of one that needs no naming."""
+    known = {family.name: family for family in families()}
+    for name in labels:
+        require(name in known, f"data.labels names {name!r}, which is no family of labels{nearest(name, known)}")
+        require(
+            known[name].compile is not None,
+            f"data.labels names {name!r}, whose labels come from the {known[name].source} and are there for every "
+            "token; leave it out.",
+        )
+
+
 def compilable(lexicon: Lexicon) -> tuple[Family, ...]:
     """The families whose columns can be made from a document with this lexicon."""
     found = (family for family in families() if family.compile)

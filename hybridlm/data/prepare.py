@@ -119,7 +119,8 @@ def _begin(config: DataConfig, work: epath.Path, progress: Progress) -> None:
     """Finds the chosen documents and the vocabulary, from which all later work begins, unless an earlier call did."""
     if (work / workers.VOCABULARY).exists():
         return
-    registry.load(config.label_modules)  # a family that cannot be is refused before any text is read
+    registry.load(config.label_modules)  # families that cannot be are refused before any text is read
+    registry.check_named(config.labels)
     found = (sources.at_hand(source, work / f"source-{n}", progress) for n, source in enumerate(config.named_sources))
     config = dataclasses.replace(config, sources=tuple(found), mixing=())
     tokenizer = _given_tokenizer(config)

@@ -61,10 +61,12 @@ def write(
     *,
     config: EvaluationConfig,
     metrics: epath.Path | None,
+    is_last: bool = True,
 ) -> None:
     """Writes every form of the report to the directory and prints the table, on the first process.
 
-    `config` has every number of its combinations, also those that were fitted.
+    `config` has every number of its combinations, also those that were fitted. `is_last`: no other report follows, and
+    the command to type next is printed.
     """
     if not distributed.is_primary():
         return
@@ -84,18 +86,20 @@ def write(
     for line in (*_left_out(scores, shown), *joined.lines(combined)):
         print(line)
     print()
-    _close(scores, directory)
+    _close(scores, directory, is_last)
 
 
-def close(directory: epath.Path) -> None:
+def close(directory: epath.Path, is_last: bool) -> None:
     """Prints, on the first process, the last lines of the report that is there."""
     if distributed.is_primary():
-        _close(load(directory / SCORES), directory)
+        _close(load(directory / SCORES), directory, is_last)
 
 
-def _close(scores: Scores, directory: epath.Path) -> None:
+def _close(scores: Scores, directory: epath.Path, is_last: bool) -> None:
     files = [name for name in (CSV, TOKENS, joined.FILE, SCORES) if (directory / name).exists()]
     print(*closing.lines(scores, directory, PAGE, files), sep="\n")
+    if is_last:
+        print(closing.next_of(scores, directory))
 
 
 def _write_tokens(facts: Facts, found: Evaluation, path: epath.Path) -> None:

@@ -60,10 +60,10 @@ def evaluate(
     others = {place: beside_it(first, baseline, data, **request) for place, baseline in places.items()}
     for place, one in {directory: first, **others}.items():
         with making(place):
-            _score(one, place, data)
+            _score(one, place, data, is_last=not others)
     if others and distributed.is_primary():
         baseline, *more = others
-        print(f"next: {closing.comparison([baseline, directory, *more], directory)}")
+        print(closing.comparison([baseline, directory, *more], directory))
     return ExitCode.DONE
 
 
@@ -87,7 +87,7 @@ def _named(baselines: Sequence[epath.PathLike]) -> dict[str, epath.PathLike]:
     return found
 
 
-def _score(one: Asked, directory: epath.Path, data: str) -> None:
+def _score(one: Asked, directory: epath.Path, data: str, *, is_last: bool) -> None:
     """One model, unless its report is there."""
     subject = one.subject(directory)
     experiment, task = subject.experiment, subject.task
@@ -106,12 +106,12 @@ def _score(one: Asked, directory: epath.Path, data: str) -> None:
     )
     if reporting.is_written(facts, directory):
         remark(f"{one.model} is scored already: {directory} holds its report")
-        reporting.close(directory)
+        reporting.close(directory, is_last)
         return
     # several processes may not see each other's files
     kept = Kept(directory / PARTIAL, _identity(facts)) if jax.process_count() == 1 else None
     found, config = _read(subject, others, kept)
-    reporting.write(facts, found, directory, config=config, metrics=subject.metrics)
+    reporting.write(facts, found, directory, config=config, metrics=subject.metrics, is_last=is_last)
     if kept is not None:
         kept.remove()
 

@@ -14,16 +14,20 @@ OTHER, MEANING = "OTHER", " (OTHER: the directory of another evaluation of this 
 
 
 def lines(scores: Scores, directory: epath.Path, page: str, files: Sequence[str]) -> Iterator[str]:
-    """Three lines; `page` and `files` lie in the directory."""
+    """Two lines; `page` and `files` lie in the directory."""
     yield f"overall, in nats per token: {', '.join(_overall(scores))}"
     yield f"report: {directory / page}, beside it {', '.join(files)}"
+
+
+def next_of(scores: Scores, directory: epath.Path) -> str:
+    """The line that says how to compare two readings of the report, or the report with another."""
     pair = _pair(scores, directory)
-    yield f"next: {comparison(pair, directory)}{MEANING if OTHER in pair else ''}"
+    return f"{comparison(pair, directory)}{MEANING if OTHER in pair else ''}"
 
 
 def comparison(paths: Sequence[epath.PathLike], directory: epath.Path) -> str:
-    """The command that compares token files with the first of them."""
-    return shlex.join(["hybridlm", "compare", *map(str, paths), f"--output={directory / 'compared'}"])
+    """The line with the command that compares token files with the first of them."""
+    return "next: " + shlex.join(["hybridlm", "compare", *map(str, paths), f"--output={directory / 'compared'}"])
 
 
 def _overall(scores: Scores) -> Iterator[str]:

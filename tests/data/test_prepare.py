@@ -112,9 +112,18 @@ def test_held_out_text_has_every_label_and_training_text_those_asked_for(prepare
         assert {name: labels.tolist() for name, labels in expected.items()} == {name: found[name] for name in expected}
 
 
-def test_a_family_that_does_not_exist_is_refused_with_the_nearest(config, tmp_path):
-    with pytest.raises(ConfigError, match="data.labels names 'wordband', which is no family .* mean 'word_band'"):
-        prepare(dataclasses.replace(config, labels=("wordband",)), tmp_path / "data", progress=silent)
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("wordband", "which is no family of labels; did you mean 'word_band'?"),
+        ("digits", "whose labels come from the vocabulary id and are there for every token; leave it out."),
+    ],
+)
+def test_a_family_that_cannot_be_named_is_refused_before_any_text_is_read(config, tmp_path, name, why):
+    with pytest.raises(ConfigError) as refused:
+        prepare(dataclasses.replace(config, labels=(name,)), tmp_path / "new" / "data", progress=silent)
+    assert str(refused.value).startswith(f"data.labels names {name!r}, {why}")
+    assert not (tmp_path / "new").exists()
 
 
 def test_counts_are_those_of_the_training_rows(prepared):

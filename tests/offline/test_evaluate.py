@@ -113,7 +113,8 @@ def test_several_models_are_scored_one_by_one_and_each_once(trained, tmp_path, c
     assert evaluate(trained, tmp_path / "both", *words) == ExitCode.DONE
     names = [tmp_path / "both", tmp_path / "both" / "baselines" / "earlier"]
     said = f"next: hybridlm compare {names[1]} {names[0]} --output={names[0] / 'compared'}"
-    assert capsys.readouterr().out.splitlines()[-1] == said
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == said and printed.count("next: ") == 1
     assert main([*said.split()[2:], "--families=word_class"]) == ExitCode.DONE, "it can be typed as it stands"
     capsys.readouterr()
     first = [json.loads((name / "scores.json").read_text())["run"] for name in names]

@@ -4,13 +4,14 @@ import dataclasses
 
 from etils import epath
 
-from hybridlm.reports.closing import lines
+from hybridlm.reports.closing import lines, next_of
 
 RUN = epath.Path("runs/again")
 
 
 def said(scores, directory=RUN):
-    return list(lines(scores, directory, "report.html", ("scores.csv", "tokens.parquet")))
+    told = lines(scores, directory, "report.html", ("scores.csv", "tokens.parquet"))
+    return [*told, next_of(scores, directory)]
 
 
 def of(scores, *names):

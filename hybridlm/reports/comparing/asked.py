@@ -98,9 +98,10 @@ def _check_text(base: _Asked, other: _Asked) -> None:
     )
     told = "; ".join(f"{len(names):,} {what} ({_tokens(names, files)})" for names, what, files in parts if names)
     raise ConfigError(
-        f"a paired comparison needs two readings of the same text, but the documents of {base.name!r} have the hash "
-        f"{base.header.data[:SHORT]} and those of {other.name!r} {other.header.data[:SHORT]}: {told}; the first is "
-        f"{min(changed | only_ours | only_theirs, default='')!r}. Score both on the same documents, under the same ids."
+        f"a paired comparison needs two readings of the same text, but of the documents of {base.name!r} and "
+        f"{other.name!r} {told}; the first is {min(changed | only_ours | only_theirs, default='')!r} (their "
+        f"hashes are {base.header.data[:SHORT]} and {other.header.data[:SHORT]}). Score both on the same documents, "
+        "under the same ids."
     )
 
 

@@ -57,7 +57,7 @@ def test_other_texts_are_counted_with_short_hashes(refused, token_columns):
         del texts["doc 05"]
 
     text, data = refused(edit), token_reader.token_file.data_hash(texts)
-    assert f"the documents of 'a' have the hash {data[:8]} and those of 'b' " in text and data[:9] not in text
+    assert f"(their hashes are {data[:8]} and " in text and data[:9] not in text
     changed = f"{tokens['doc 03']} tokens of 'a', {tokens['doc 03']} tokens of 'b'"
     missing = f"1 are missing in 'b' ({tokens['doc 05']} tokens of 'a')"
-    assert f": 1 differ ({changed}); {missing}; the first is 'doc 03'. Score both" in text
+    assert f"of the documents of 'a' and 'b' 1 differ ({changed}); {missing}; the first is 'doc 03' (their" in text
