@@ -186,7 +186,7 @@ class Share:
 
     def __init__(self, columns: int, width: int):
         self._is_half_of_queries = columns == WARPGROUPS * PART
-        self._columns, self._width = columns, width
+        self._width = width
 
     @property
     def tile(self) -> Any:
