@@ -6,10 +6,16 @@ from hybridlm.reports.blocks import words
 from hybridlm.reports.comparison import Comparison
 from hybridlm.reports.scores import ALL
 
+NAMED = 6
+"""Families that are named one by one; of more it is said how many."""
+
 
 def tests(found: Comparison) -> str:
     """How many gaps intervals and p hold for at once, and of what: "6 gaps (all, kind and domain)"."""
-    *first, last = map(words, dict.fromkeys(row.family for row in found.rows))
+    families = dict.fromkeys(row.family for row in found.rows)
+    *first, last = map(words, families)
+    if len(families) > NAMED:
+        first, last = [words(ALL)], f"{len(families.keys() - {ALL})} families"
     names = f"{', '.join(first)} and {last}" if first else last
     models = f", each of {len(found.models)} models" if len(found.models) > 1 else ""
     return f"{len(found.rows)} gaps ({names}{models})"
