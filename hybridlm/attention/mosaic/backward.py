@@ -2,10 +2,12 @@
 
 A thread block owns 128 keys and goes through the queries that see them, in all heads of their group, so the sums dk and
 dv stay in registers. Scores are held transposed. What the keys give a step's queries goes through shared memory: each
-warpgroup writes the ds of its keys, multiplies its share of dq by all of them, and adds that to dq in memory.
+computing warpgroup writes the ds of its keys, and the one that streams multiplies them with the keys, piece by piece of
+dq, and adds each piece to dq in memory. So neither of the computing warpgroups waits for the other.
 """
 
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -33,6 +35,9 @@ from hybridlm.attention.mosaic.tiles import (
 )
 from hybridlm.masks.mask import Mask
 
+PLACES, WIDTH = 2, 32
+"""Steps whose ds are in shared memory at once; how much of the width of dq is multiplied at a time."""
+
 
 @functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
 def gradients(
@@ -58,13 +63,12 @@ def gradients(
     H, (B, S, J, K) = q.shape[2], k.shape
     group = H // J
     schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, (q.nbytes + dout.nbytes) // (B * J), steps_per_block=group)
-    score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
-    share = Share(tiles.columns, K)
+    pieces = list(itertools.product(parts(tiles), (pl.ds(first, WIDTH) for first in range(0, K, WIDTH))))
 
     def kernel(*refs):
         q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
-        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, is_written), columns = refs
+        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, written, taken), columns = refs
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
         (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
 
@@ -75,29 +79,13 @@ def gradients(
             plgpu.barrier_wait(rows_ready.at[warpgroup])
             keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
 
-            def add_queries(dq_acc, step, own):
-                """Once both warpgroups have written what they give to the queries of a step."""
-                plgpu.barrier_wait(is_written)
-                for of_keys in range(WARPGROUPS):
-                    ds = ds_smem.at[lax.rem(step, 2), of_keys, :, share.part(own)]
-                    plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(own)])
-                dq = plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
-                plgpu.barrier_arrive(free.at[tile.slot(step)])
-                plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-                dq_smem[own] = dq
-                plgpu.commit_smem()
-                queries, head = share.rows(tile.columns(step), own), tile.head * group + lax.rem(step, group)
-                place = dq_ref.at[tile.batch, queries, head, share.width(own)]
-                plgpu.copy_smem_to_gmem(dq_smem.at[own], place, reduction_op="add")
-
             def step_of(step, _, dk_ref, dv_ref, *, is_partial):
-                slot = tile.slot(step)
-                plgpu.barrier_wait(ready.at[slot])
+                slot, place = tile.slot(step), lax.rem(step, PLACES)
                 # what is computed from it anew in each step takes no registers between steps
                 own = lax.optimization_barrier(warpgroup)
-                k_tile, v_tile = k_smem.at[own], v_smem.at[own]
+                plgpu.barrier_wait(ready.at[slot])
 
-                def multiply(*products):
+                def multiply(sums):
                     under_way = []
 
                     def issue(acc, left, right):
@@ -108,26 +96,29 @@ def gradients(
                         behind = [other is acc for other in reversed(under_way)].index(True)
                         return plgpu.wgmma_accumulator_load(acc, wait_n=behind)
 
-                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
-                        issue(s_ref, k_tile, q_smem.at[slot, part].T)
-                        issue(dp_ref, v_tile, dout_smem.at[slot, part].T)
-                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
-                        log2_sum = predicate.vector(sum_smem.at[slot, part], COLUMNS)
-                        s = await_(s_ref)
-                        p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
+                    for part, s_ref, dp_ref in zip(parts(tiles), sums[::2], sums[1::2]):
+                        issue(s_ref, k_smem.at[own], q_smem.at[slot, part].T)
+                        issue(dp_ref, v_smem.at[own], dout_smem.at[slot, part].T)
+                    plgpu.barrier_wait(taken.at[place])
+                    for part, s_ref, dp_ref in zip(parts(tiles), sums[::2], sums[1::2]):
+                        p = jnp.exp2(await_(s_ref) * (scale * LOG2_E))
                         if is_partial:
                             queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
                             p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
                         issue(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
-                        delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
-                        ds = (p * (await_(dp_ref) - spread(delta, p.shape, COLUMNS))).astype(q.dtype)
-                        ds_smem[lax.rem(step, 2), own, :, part] = ds
-                        issue(dk_ref, ds, q_smem.at[slot, part])
+                        ds_smem[place, own, :, part] = (p * await_(dp_ref)).astype(q.dtype)
                     plgpu.commit_smem()
-                    plgpu.barrier_arrive(is_written)
+                    plgpu.barrier_arrive(written.at[place])
+                    issue(dk_ref, ds_smem.at[place, own], q_smem.at[slot])
 
-                pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
-                pl.run_scoped(functools.partial(add_queries, step=step, own=own), share.tile)
+                def subtracting(ref, part):
+                    numbers = predicate.vector(ref.at[slot, part], COLUMNS)
+                    return plgpu.ACC.init(spread(numbers, (WARPGROUP_ROWS, PART), COLUMNS))
+
+                starts = (subtracting(ref, part) for part in parts(tiles) for ref in (sum_smem, delta_smem))
+                pl.run_state(multiply)(tuple(starts))
+                plgpu.wgmma_wait(0)
+                plgpu.barrier_arrive(free.at[slot])
 
             def accumulate(dk_ref, dv_ref):
                 take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
@@ -136,8 +127,8 @@ def gradients(
                 return dk_ref[...], dv_ref[...]
 
             dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
-            plgpu.barrier_arrive(is_written)
-            plgpu.barrier_wait(is_written)  # the other warpgroup has read these keys
+            for place in range(PLACES):
+                plgpu.barrier_wait(taken.at[place])  # and with it these keys
             k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
             k_tile[...] = (dk * scale).astype(k.dtype)
             v_tile[...] = dv.astype(v.dtype)
@@ -146,6 +137,37 @@ def gradients(
                 plgpu.copy_smem_to_gmem(tile_smem, ref.at[tile.batch, tile.rows(warpgroup), tile.head])
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
             plgpu.barrier_arrive(rows_free.at[warpgroup])
+
+        def add_queries(tile, fetch):
+            for place in range(PLACES):
+                plgpu.barrier_arrive(taken.at[place])
+            pl.loop(0, jnp.minimum(tiles.stages, tile.total))(fetch)
+            for warpgroup in range(WARPGROUPS):
+                plgpu.barrier_wait(rows_ready.at[warpgroup])
+
+            @pl.loop(0, tile.total)
+            def _step(step):
+                place, head = lax.rem(step, PLACES), tile.head * group + lax.rem(step, group)
+                plgpu.barrier_wait(written.at[place])
+                for number, (part, width) in enumerate(pieces):
+
+                    def multiply(dq_acc, part=part, width=width):
+                        for of_keys in range(WARPGROUPS):
+                            plgpu.wgmma(dq_acc, ds_smem.at[place, of_keys, :, part].T, k_smem.at[of_keys, :, width])
+                        return plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
+
+                    dq = pl.run_scoped(multiply, plgpu.ACC((PART, WIDTH), jnp.float32))
+                    if number == 0:
+                        pl.when(step + tiles.stages < tile.total)(lambda: fetch(step + tiles.stages))
+                    plgpu.wait_smem_to_gmem(len(pieces) - 1, wait_read_only=True)
+                    dq_smem[number] = dq
+                    plgpu.commit_smem()
+                    queries = pl.ds(tile.columns(step).start + part.start, PART)
+                    there = dq_ref.at[tile.batch, queries, head, width]
+                    plgpu.copy_smem_to_gmem(dq_smem.at[number], there, reduction_op="add")
+                plgpu.barrier_arrive(taken.at[place])
+
+            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
 
         def of_columns(tile, step):
             block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
@@ -158,16 +180,17 @@ def gradients(
             matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
             return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref, add_queries)
 
     own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
     numbers = ((tiles.columns,), jnp.float32)
     rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
     columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
     between = (
-        plgpu.SMEM((2, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
-        plgpu.SMEM((WARPGROUPS, *share.tile.shape), jnp.float32),
-        plgpu.Barrier(num_arrivals=WARPGROUPS),
+        plgpu.SMEM((PLACES, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
+        plgpu.SMEM((len(pieces), PART, WIDTH), jnp.float32),
+        plgpu.Barrier(num_barriers=PLACES, num_arrivals=WARPGROUPS),
+        plgpu.Barrier(num_barriers=PLACES, num_arrivals=1),
     )
     dq = jax.new_ref(jnp.zeros(q.shape, jnp.float32))
     kernel = launch(
@@ -177,30 +200,7 @@ def gradients(
         scratch=(rows, between, columns),
         interpret=interpret,
     )
+    # what a product starts with instead of zeros, so that nothing is left to subtract from it
+    log2_sum, delta = -log2_sum / (scale * LOG2_E), -delta
     dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists, dq)
     return (jax.freeze(dq) * scale).astype(q.dtype), dk, dv
-
-
-class Share:
-    """What each warpgroup computes of a step's gradients of queries: half of the queries, or of their width."""
-
-    def __init__(self, columns: int, width: int):
-        self._is_half_of_queries = columns == WARPGROUPS * PART
-        self._width = width
-
-    @property
-    def tile(self) -> Any:
-        return plgpu.ACC((PART, self._width if self._is_half_of_queries else self._width // WARPGROUPS), jnp.float32)
-
-    def part(self, warpgroup: Array) -> pl.Slice:
-        """Of the queries of a step."""
-        return pl.ds(warpgroup * PART if self._is_half_of_queries else 0, PART)
-
-    def rows(self, block: pl.Slice, warpgroup: Array) -> pl.Slice:
-        """These queries, in memory."""
-        return pl.ds(block.start + (warpgroup * PART if self._is_half_of_queries else 0), PART)
-
-    def width(self, warpgroup: Array) -> pl.Slice:
-        """Of the width of keys and queries."""
-        size = self.tile.shape[1]
-        return pl.ds(0 if self._is_half_of_queries else warpgroup * size, size)

@@ -37,7 +37,8 @@ CUTS = {
 """By head width, the fastest on an H100 of those that shared memory holds."""
 
 IN_ONE_PASS = {64: Tiles(128, 2, False), 128: Tiles(64, 2, False)}
-"""By head width, a cut of `backward` that fits; no card has timed it yet, so that no entry of `CUTS` has one."""
+"""By head width, a cut of `backward` that fits. An earlier form was no faster than two kernels, and no card has timed
+this one, so that no entry of `CUTS` has one."""
 
 
 class Batch(NamedTuple):

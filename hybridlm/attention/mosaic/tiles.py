@@ -26,8 +26,9 @@ PART, COLUMNS = 64, (64, 128)
 """Columns that the gradients take at a time, and those a step may have."""
 LOG2_E = math.log2(math.e)
 
-_COMPUTE_REGISTERS, _MEMORY_REGISTERS = 240, 24
-"""Registers per thread; the three warpgroups of a block share 65,536."""
+REGISTERS, REGISTERS_BESIDE = (240, 24), (224, 56)
+"""Per thread of a warpgroup that computes and of the one that streams; the second pair where that one multiplies too. A
+block has 168 per thread at launch: 504 for its three warpgroups, and who asks for more waits for ever."""
 
 CACHE = 40 << 20
 """Bytes of columns that thread blocks may walk at the same time; an H100's second cache has 50 MB."""
@@ -166,12 +167,15 @@ def run(
     streams: list[Stream],
     schedule: Schedule,
     lists: BlockLists,
+    beside: Callable[[Tile, Callable], None] | None = None,
 ) -> None:
     """Calls compute(warpgroup, each) in all warpgroups but the last, which streams; each(visit) goes through the tiles.
 
     rows: what is copied once per tile, to each warpgroup in the slot of its number, and freed by that warpgroup alone.
+    beside: beside(tile, fetch) is what the last warpgroup does instead of fetch(step) for each step of the tile.
     """
     warpgroup = lax.axis_index("warpgroup")
+    to_compute, to_stream = REGISTERS_BESIDE if beside else REGISTERS
     each = functools.partial(schedule.each, lists)
 
     def for_each_slot(act):
@@ -182,7 +186,7 @@ def run(
 
     @pl.when(warpgroup < WARPGROUPS)
     def _compute():
-        plgpu.set_max_registers(_COMPUTE_REGISTERS, action="increase")
+        plgpu.set_max_registers(to_compute, action="increase")
         for_each_slot(plgpu.barrier_arrive)
         plgpu.barrier_arrive(rows.free.at[warpgroup])
         compute(warpgroup, each)
@@ -190,18 +194,21 @@ def run(
 
     @pl.when(warpgroup == WARPGROUPS)
     def _copy():
-        plgpu.set_max_registers(_MEMORY_REGISTERS, action="decrease")
+        plgpu.set_max_registers(to_stream, action="decrease")
 
-        def fetch(tile):
-            for slot in range(WARPGROUPS):
-                rows.fetch(tile, slot, slot)
-
-            @pl.loop(0, tile.total)
-            def _step(step):
+        def copy(tile):
+            def fetch(step):
                 for stream in streams:
                     stream.fetch(tile, step, tile.slot(step))
 
-        each(fetch)
+            for slot in range(WARPGROUPS):
+                rows.fetch(tile, slot, slot)
+            if beside:
+                beside(tile, fetch)
+            else:
+                pl.loop(0, tile.total)(fetch)
+
+        each(copy)
         for_each_slot(plgpu.barrier_wait)
         for slot in range(WARPGROUPS):
             plgpu.barrier_wait(rows.free.at[slot])

@@ -18,7 +18,7 @@ from hybridlm.facts import tokens
 
 SMALL = call.Cut(forward=Tiles(64, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
 IN_ONE_PASS = SMALL._replace(backward=call.IN_ONE_PASS[64])
-multiply, copy = plgpu.wgmma, plgpu.copy_smem_to_gmem
+copy = plgpu.copy_smem_to_gmem
 
 
 def packed(*rows):
@@ -36,21 +36,35 @@ def two_streams(*documents, block):
     return tokens.from_columns(segment, index, index_BT=index, block_BT=index // block, stream_BT=stream)
 
 
+def sums(shape, dtype=jnp.float32):
+    """Accumulators in the interpreter: memory, multiplied into at once."""
+    return plgpu.REGS(shape, dtype)
+
+
+sums.init = lambda start: start
+
+
+def with_sums(body):
+    """As `run_state` does, which the interpreter does not know."""
+
+    def run(starts):
+        def scope(*refs):
+            for ref, start in zip(refs, starts):
+                ref[...] = start
+            body(refs)
+
+        return pl.run_scoped(scope, *(sums(start.shape, start.dtype) for start in starts))
+
+    return run
+
+
 @pytest.fixture
 def interpreter(monkeypatch):
-    """The interpreter multiplies what has an address, and knows no `run_state`; on a GPU both are registers. It copies
-    to memory, and does not add to what is there."""
+    """The interpreter with what it lacks: products of what lies in registers, sums that start with something, and
+    copies that add to what is there."""
 
     def wgmma(acc, left, right):
-        if isinstance(left, jax.Array):
-
-            def through_memory(ref):
-                ref[...] = left
-                multiply(acc, ref, right)
-
-            pl.run_scoped(through_memory, plgpu.REGS(left.shape, left.dtype))
-        else:
-            multiply(acc, left, right)
+        acc[...] += jnp.dot(left[...], right[...], preferred_element_type=jnp.float32)
 
     def add_product(acc, left, right, meanwhile):
         meanwhile()
@@ -63,9 +77,16 @@ def interpreter(monkeypatch):
             copy(source, target)
 
     monkeypatch.setattr(tiles, "processors", lambda: 1)
-    monkeypatch.setattr(plgpu, "copy_smem_to_gmem", copy_or_add)
-    monkeypatch.setattr(plgpu, "wgmma", wgmma)
     monkeypatch.setattr(forward, "add_product", add_product)
+    monkeypatch.setattr(pl, "run_state", with_sums)
+    for name, instead in {
+        "ACC": sums,
+        "copy_smem_to_gmem": copy_or_add,
+        "wgmma": wgmma,
+        "wgmma_accumulator_load": lambda acc, wait_n=0: acc[...],
+        "wgmma_wait": lambda wait_n: None,
+    }.items():
+        monkeypatch.setattr(plgpu, name, instead)
     return plgpu.InterpretGPUParams()
 
 
@@ -114,6 +135,16 @@ def test_interpreted_kernels_equal_the_reference(interpreter, cut):
     for name, got, want in zip(("lse", "out", "dq", "dk", "dv"), fused(q, broken, v, dout), (lse, *found)):
         if name != "dq":  # adds 0 times the hidden keys of a block with visible ones
             np.testing.assert_array_equal(np.asarray(got, np.float32), want)
+
+
+@pytest.mark.parametrize("registers", [tiles.REGISTERS, tiles.REGISTERS_BESIDE])
+def test_registers_are_there(registers):
+    """A block's threads share 65,536, which it gets at launch in eights per thread, and nothing is added later."""
+    to_compute, to_stream = registers
+    threads = 128 * (tiles.WARPGROUPS + 1)
+    at_launch = 65536 // threads // 8 * 8
+    assert tiles.WARPGROUPS * to_compute + to_stream <= (tiles.WARPGROUPS + 1) * at_launch
+    assert to_compute % 8 == to_stream % 8 == 0
 
 
 MASKS = {
