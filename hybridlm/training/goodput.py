@@ -1,7 +1,8 @@
 """Where wall time went, across all restarts of a run: starting, compiling, waiting for data, steps, and the rest.
 
 A checkpoint remembers the account and the moment it was made, so the time from there to the next start, with the steps
-that were taken in it and must be taken again, is what was lost.
+that were taken in it and must be taken again, is what was lost. Between a stop that saved its state and the next start
+nothing was lost: the run was away, and the share leaves that out.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from jax import monitoring
 
-PARTS = ("init", "compile", "data", "step", "evaluation", "checkpoint", "lost")
+PARTS = ("init", "compile", "data", "step", "evaluation", "checkpoint", "lost", "away")
 _COMPILING = (
     "/jax/core/compile/jaxpr_trace_duration",
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
@@ -29,15 +30,16 @@ class Goodput:
         self._compiles = []
 
     def resume(self, account: Mapping) -> None:
-        """Adds what a checkpoint remembers, and as lost what has passed since without leading anywhere."""
+        """Adds what a checkpoint remembers, and what has passed since: away, or lost, for it led nowhere."""
         for part, seconds in account["seconds"].items():
             self._seconds[part] += seconds
-        self._seconds["lost"] += max(0.0, self._begun - account["at"])
+        since = "away" if account.get("is_stop") else "lost"
+        self._seconds[since] += max(0.0, self._begun - account["at"])
 
-    def account(self) -> dict:
-        """What a checkpoint is to remember."""
+    def account(self, *, is_stop: bool = False) -> dict:
+        """What a checkpoint is to remember; is_stop: whether no step follows it before the next start."""
         self._settle()
-        return {"at": self._since, "seconds": dict(self._seconds)}
+        return {"at": self._since, "seconds": dict(self._seconds), "is_stop": is_stop}
 
     @contextlib.contextmanager
     def spent_on(self, part: str) -> Iterator[None]:
@@ -58,10 +60,11 @@ class Goodput:
             monitoring.unregister_event_duration_listener(self._compiled)
 
     def scalars(self) -> dict[str, float]:
-        """Seconds by part, and as `goodput/share` how much of all time was steps that count."""
+        """Seconds by part, and as `goodput/share` how much of all time but away was steps that count."""
         self._settle()
         named = {f"goodput/{part}_s": seconds for part, seconds in self._seconds.items()}
-        return named | {"goodput/share": self._seconds["step"] / max(sum(self._seconds.values()), 1e-9)}
+        there = sum(self._seconds.values()) - self._seconds["away"]
+        return named | {"goodput/share": self._seconds["step"] / max(there, 1e-9)}
 
     def summary(self) -> str:
         """One line for the log: `goodput 71.3%, the time of steps that count; init 4 s, compile 9 s, ...`."""

@@ -70,19 +70,20 @@ class Recorder:
             self._tell(logged.step, logs.summary(logged.scalars))
             self._check_patience(logged)
 
-    def save(self, step: int, state: TrainState) -> None:
+    def save(self, step: int, state: TrainState, *, is_stop: bool = False) -> None:
         """Starts a checkpoint; arrays leave the devices before this returns, so that the next step may reuse them."""
         # the saved sums are empty again, so what was logged must be on disk before them
         self.write(wait=True)
         self._judge(self._log.unread(step))
         with self._watch.goodput.spent_on("checkpoint"):
-            memory = {"window": self._window.state, "goodput": self._watch.goodput.account()}
+            account = self._watch.goodput.account(is_stop=is_stop)
+            memory = {"window": self._window.state, "goodput": account}
             self._session.checkpoints.save(step, states.to_dict(state), self._session.metadata | {"memory": memory})
 
     def stop(self, step: int, state: TrainState) -> NoReturn:
         """Saves, awaits it, and raises `Preempted`."""
         if step > self._first:
-            self.save(step, state)
+            self.save(step, state, is_stop=True)
         with self._watch.goodput.spent_on("checkpoint"):
             self._session.checkpoints.close()
         raise Preempted(f"stopped at step {step} with its state saved; run the same command again to go on.")

@@ -39,7 +39,7 @@ def test_time_belongs_to_the_innermost_part(clock):
     assert goodput.scalars()["goodput/share"] == pytest.approx(20 / 26)
     assert goodput.summary() == (
         "goodput 76.9%, the time of steps that count; "
-        "init 4 s, compile 0 s, data 2 s, step 20 s, evaluation 0 s, checkpoint 0 s, lost 0 s"
+        "init 4 s, compile 0 s, data 2 s, step 20 s, evaluation 0 s, checkpoint 0 s, lost 0 s, away 0 s"
     )
 
 
@@ -57,6 +57,19 @@ def test_what_a_killed_process_did_after_its_checkpoint_is_lost_and_so_is_the_ti
         clock.now += 10
     assert seconds(again) == {"init": 5, "step": 40, "lost": 20}
     assert sum(seconds(again).values()) == clock.now - 100, "all time since the very first start"
+
+
+def test_between_a_stop_that_saved_and_the_next_start_the_run_was_away(clock):
+    stopped = Goodput(clock)
+    with stopped.spent_on("step"):
+        clock.now += 30
+    account = stopped.account(is_stop=True)
+    clock.now += 3600
+    again = Goodput(clock)
+    clock.now += 10
+    again.resume(account)
+    assert seconds(again) == {"init": 10, "step": 30, "away": 3600}
+    assert again.scalars()["goodput/share"] == pytest.approx(30 / 40)
 
 
 def test_compiling_is_told_apart_from_what_it_was_done_for(clock):

@@ -32,7 +32,7 @@ class Story:
     """A session whose step does nothing but count; everything it is asked to do is written down."""
 
     def __init__(self, session, changes=CHANGES, bad_from=99):
-        self.events, self.rates, self.held = [], [], []
+        self.events, self.rates, self.held, self.stops = [], [], [], []
         story = self
 
         class Saves(Checkpoints):
@@ -41,6 +41,7 @@ class Story:
 
             def save(self, step, state, metadata):
                 story.events.append(("save", step))
+                story.stops += [step] if metadata["memory"]["goodput"]["is_stop"] else []
 
             def poll(self):
                 pass
@@ -155,6 +156,7 @@ def test_a_notice_of_preemption_saves_and_leaves(session):
     assert str(stopped.value) == "stopped at step 5 with its state saved; run the same command again to go on."
     assert stopped.value.exit_code == ExitCode.PREEMPTED
     assert story.events[-2:] == [("save", 5), ("close",)]
+    assert story.stops == [5], "what was saved at step 3 was no stop"
 
 
 def test_a_notice_while_waiting_for_data_saves_the_last_step_taken(session, monkeypatch):
