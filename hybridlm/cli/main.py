@@ -1,6 +1,7 @@
 """`hybridlm <verb>`: finds the verb, and turns what goes wrong into a sentence and an exit code."""
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -46,6 +47,7 @@ exit codes: {codes}
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code."""
     os.environ.setdefault("EPATH_USE_TF", "0")  # paths to buckets would import TensorFlow where it is installed
+    logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     return answer(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
 
 

@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -156,6 +157,12 @@ def test_neither_help_nor_a_refusal_imports_jax():
         [sys.executable, "-c", code, json.dumps(asked)], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_warning_says_when_and_not_through_which_library():
+    code = "from hybridlm.cli.main import main; main(['--help']); from absl import logging; logging.warning('%d rows', 3)"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING: 3 rows\n", ended.stderr)
 
 
 @pytest.mark.parametrize(
