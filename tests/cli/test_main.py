@@ -160,7 +160,8 @@ def test_neither_help_nor_a_refusal_imports_jax():
 
 
 def test_a_warning_says_when_and_not_through_which_library():
-    code = "from hybridlm.cli.main import main; main(['--help']); from absl import logging; logging.warning('%d rows', 3)"
+    warn = "from absl import logging; logging.warning('%d rows', 3)"
+    code = f"from hybridlm.cli.main import main; main(['--help']); {warn}"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d WARNING: 3 rows\n", ended.stderr)
 
