@@ -2,7 +2,8 @@
 
 A checkpoint remembers the account and the moment it was made, so the time from there to the next start, with the steps
 that were taken in it and must be taken again, is what was lost. Between a stop that saved its state and the next start
-nothing was lost: the run was away, and the share leaves that out.
+nothing was lost: the run was away, and the share leaves that out. A process that is killed in between, before it saves,
+is not remembered, so its time is away too.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The kernels compiled for an H100 that is not there, by the compiler that a GPU's driver would call.
+"""The kernels compiled for an H100 that is not there, by ptxas, which needs none.
 
 HYBRIDLM_VENV=.venv/cuda HYBRIDLM_EXTRA=cuda JAX_PLATFORMS=cpu bash run_tpu.sh pytest -m cuda -n0
 """
