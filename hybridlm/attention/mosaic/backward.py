@@ -1,13 +1,12 @@
 """All gradients in one pass: dv = ∑_q p dout, dk = scale ∑_q ds q, dq = scale ∑ₖ ds k, with ds = p (dout·v − delta).
 
 A thread block owns 128 keys and goes through the queries that see them, in all heads of their group, so the sums dk and
-dv stay in registers. Scores are held transposed. What the keys give a step's queries goes through shared memory: each
-computing warpgroup writes the ds of its keys, and the one that streams multiplies them with the keys, piece by piece of
-dq, and adds each piece to dq in memory. So neither of the computing warpgroups waits for the other.
+dv stay in registers. Scores are held transposed. What the keys give a step's queries goes through shared memory, one step
+late: while a warpgroup's scores are multiplied it looks whether the other has written the ds of the step before, and
+each multiplies its share of these with all 128 keys and adds it to dq in memory. So neither waits long for the other.
 """
 
 import functools
-import itertools
 from typing import Any
 
 import jax
@@ -35,9 +34,6 @@ from hybridlm.attention.mosaic.tiles import (
 )
 from hybridlm.masks.mask import Mask
 
-PLACES, WIDTH = 2, 32
-"""Steps whose ds are in shared memory at once; how much of the width of dq is multiplied at a time."""
-
 
 @functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
 def gradients(
@@ -63,12 +59,13 @@ def gradients(
     H, (B, S, J, K) = q.shape[2], k.shape
     group = H // J
     schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, (q.nbytes + dout.nbytes) // (B * J), steps_per_block=group)
+    score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
-    pieces = list(itertools.product(parts(tiles), (pl.ds(first, WIDTH) for first in range(0, K, WIDTH))))
+    share = Share(tiles.columns, K)
 
     def kernel(*refs):
         q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
-        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, written, taken), columns = refs
+        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, written), columns = refs
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
         (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
 
@@ -78,45 +75,72 @@ def gradients(
         def of_tile(warpgroup, tile):
             plgpu.barrier_wait(rows_ready.at[warpgroup])
             keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
+            ds_smem[1, warpgroup] = jnp.zeros((WARPGROUP_ROWS, tiles.columns), q.dtype)  # of the step before the first
+            plgpu.commit_smem()
+            plgpu.barrier_arrive(written)
+
+            def of_queries(issue, dq_acc, step, own):
+                """Issues what the keys of both warpgroups give to this one's share of a step's queries."""
+                for of_keys in range(WARPGROUPS):
+                    ds = ds_smem.at[lax.rem(step + 2, 2), of_keys, :, share.part(own)]
+                    issue(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(own)])
+
+            def add(dq, step, own):
+                """Adds it to dq in memory."""
+                plgpu.wait_smem_to_gmem(0, wait_read_only=True)
+                dq_smem[own] = dq
+                plgpu.commit_smem()
+
+                @pl.when(step >= 0)
+                def _add():
+                    queries, head = share.rows(tile.columns(step), own), tile.head * group + lax.rem(step, group)
+                    there = dq_ref.at[tile.batch, queries, head, share.width(own)]
+                    plgpu.copy_smem_to_gmem(dq_smem.at[own], there, reduction_op="add")
 
             def step_of(step, _, dk_ref, dv_ref, *, is_partial):
-                slot, place = tile.slot(step), lax.rem(step, PLACES)
+                slot = tile.slot(step)
                 # what is computed from it anew in each step takes no registers between steps
                 own = lax.optimization_barrier(warpgroup)
                 plgpu.barrier_wait(ready.at[slot])
+                under_way = []
 
-                def multiply(sums):
-                    under_way = []
+                def issue(acc, left, right):
+                    plgpu.wgmma(acc, left, right)
+                    under_way.append(acc)
 
-                    def issue(acc, left, right):
-                        plgpu.wgmma(acc, left, right)
-                        under_way.append(acc)
+                def await_(acc):
+                    behind = [other is acc for other in reversed(under_way)].index(True)
+                    return plgpu.wgmma_accumulator_load(acc, wait_n=behind)
 
-                    def await_(acc):
-                        behind = [other is acc for other in reversed(under_way)].index(True)
-                        return plgpu.wgmma_accumulator_load(acc, wait_n=behind)
-
+                def slopes(*sums):
                     for part, s_ref, dp_ref in zip(parts(tiles), sums[::2], sums[1::2]):
                         issue(s_ref, k_smem.at[own], q_smem.at[slot, part].T)
                         issue(dp_ref, v_smem.at[own], dout_smem.at[slot, part].T)
-                    plgpu.barrier_wait(taken.at[place])
+                    found = []
                     for part, s_ref, dp_ref in zip(parts(tiles), sums[::2], sums[1::2]):
-                        p = jnp.exp2(await_(s_ref) * (scale * LOG2_E))
+                        log2_sum = predicate.vector(sum_smem.at[slot, part], COLUMNS)
+                        s = await_(s_ref)
+                        p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
                         if is_partial:
                             queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
                             p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
                         issue(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
-                        ds_smem[place, own, :, part] = (p * await_(dp_ref)).astype(q.dtype)
-                    plgpu.commit_smem()
-                    plgpu.barrier_arrive(written.at[place])
-                    issue(dk_ref, ds_smem.at[place, own], q_smem.at[slot])
+                        delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
+                        found.append((p * (await_(dp_ref) - spread(delta, p.shape, COLUMNS))).astype(q.dtype))
+                    return tuple(found)
 
-                def subtracting(ref, part):
-                    numbers = predicate.vector(ref.at[slot, part], COLUMNS)
-                    return plgpu.ACC.init(spread(numbers, (WARPGROUP_ROWS, PART), COLUMNS))
+                def queries(dq_acc):
+                    of_queries(issue, dq_acc, step - 1, own)
+                    for part, ds in zip(parts(tiles), found):
+                        issue(dk_ref, ds, q_smem.at[slot, part])
+                    return await_(dq_acc)
 
-                starts = (subtracting(ref, part) for part in parts(tiles) for ref in (sum_smem, delta_smem))
-                pl.run_state(multiply)(tuple(starts))
+                found = pl.run_scoped(slopes, *[score_tile] * (2 * len(parts(tiles))))
+                plgpu.barrier_wait(written)
+                for part, ds in zip(parts(tiles), found):
+                    ds_smem[lax.rem(step, 2), own, :, part] = ds
+                add(pl.run_scoped(queries, share.tile), step - 1, own)
+                plgpu.barrier_arrive(written)
                 plgpu.wgmma_wait(0)
                 plgpu.barrier_arrive(free.at[slot])
 
@@ -124,11 +148,18 @@ def gradients(
                 take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
                 lax.fori_loop(0, tile.full, functools.partial(take, is_partial=False), None)
                 lax.fori_loop(tile.full, tile.total, functools.partial(take, is_partial=True), None)
+                plgpu.wgmma_wait(0)
                 return dk_ref[...], dv_ref[...]
 
+            def finish(dq_acc):
+                plgpu.barrier_wait(written)
+                of_queries(plgpu.wgmma, dq_acc, tile.total - 1, warpgroup)
+                return plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
+
             dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
-            for place in range(PLACES):
-                plgpu.barrier_wait(taken.at[place])  # and with it these keys
+            add(pl.run_scoped(finish, share.tile), tile.total - 1, warpgroup)
+            plgpu.barrier_arrive(written)
+            plgpu.barrier_wait(written)  # the other warpgroup has read these keys
             k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
             k_tile[...] = (dk * scale).astype(k.dtype)
             v_tile[...] = dv.astype(v.dtype)
@@ -137,37 +168,6 @@ def gradients(
                 plgpu.copy_smem_to_gmem(tile_smem, ref.at[tile.batch, tile.rows(warpgroup), tile.head])
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
             plgpu.barrier_arrive(rows_free.at[warpgroup])
-
-        def add_queries(tile, fetch):
-            for place in range(PLACES):
-                plgpu.barrier_arrive(taken.at[place])
-            pl.loop(0, jnp.minimum(tiles.stages, tile.total))(fetch)
-            for warpgroup in range(WARPGROUPS):
-                plgpu.barrier_wait(rows_ready.at[warpgroup])
-
-            @pl.loop(0, tile.total)
-            def _step(step):
-                place, head = lax.rem(step, PLACES), tile.head * group + lax.rem(step, group)
-                plgpu.barrier_wait(written.at[place])
-                for number, (part, width) in enumerate(pieces):
-
-                    def multiply(dq_acc, part=part, width=width):
-                        for of_keys in range(WARPGROUPS):
-                            plgpu.wgmma(dq_acc, ds_smem.at[place, of_keys, :, part].T, k_smem.at[of_keys, :, width])
-                        return plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
-
-                    dq = pl.run_scoped(multiply, plgpu.ACC((PART, WIDTH), jnp.float32))
-                    if number == 0:
-                        pl.when(step + tiles.stages < tile.total)(lambda: fetch(step + tiles.stages))
-                    plgpu.wait_smem_to_gmem(len(pieces) - 1, wait_read_only=True)
-                    dq_smem[number] = dq
-                    plgpu.commit_smem()
-                    queries = pl.ds(tile.columns(step).start + part.start, PART)
-                    there = dq_ref.at[tile.batch, queries, head, width]
-                    plgpu.copy_smem_to_gmem(dq_smem.at[number], there, reduction_op="add")
-                plgpu.barrier_arrive(taken.at[place])
-
-            plgpu.wait_smem_to_gmem(0, wait_read_only=True)
 
         def of_columns(tile, step):
             block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
@@ -180,17 +180,16 @@ def gradients(
             matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
             return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref, add_queries)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
 
     own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
     numbers = ((tiles.columns,), jnp.float32)
     rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
     columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
     between = (
-        plgpu.SMEM((PLACES, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
-        plgpu.SMEM((len(pieces), PART, WIDTH), jnp.float32),
-        plgpu.Barrier(num_barriers=PLACES, num_arrivals=WARPGROUPS),
-        plgpu.Barrier(num_barriers=PLACES, num_arrivals=1),
+        plgpu.SMEM((2, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
+        plgpu.SMEM((WARPGROUPS, *share.tile.shape), jnp.float32),
+        plgpu.Barrier(num_arrivals=WARPGROUPS),
     )
     dq = jax.new_ref(jnp.zeros(q.shape, jnp.float32))
     kernel = launch(
@@ -200,7 +199,30 @@ def gradients(
         scratch=(rows, between, columns),
         interpret=interpret,
     )
-    # what a product starts with instead of zeros, so that nothing is left to subtract from it
-    log2_sum, delta = -log2_sum / (scale * LOG2_E), -delta
     dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists, dq)
     return (jax.freeze(dq) * scale).astype(q.dtype), dk, dv
+
+
+class Share:
+    """What each warpgroup computes of a step's gradients of queries: half of the queries, or of their width."""
+
+    def __init__(self, columns: int, width: int):
+        self._is_half_of_queries = columns == WARPGROUPS * PART
+        self._width = width
+
+    @property
+    def tile(self) -> Any:
+        return plgpu.ACC((PART, self._width if self._is_half_of_queries else self._width // WARPGROUPS), jnp.float32)
+
+    def part(self, warpgroup: Array) -> pl.Slice:
+        """Of the queries of a step."""
+        return pl.ds(warpgroup * PART if self._is_half_of_queries else 0, PART)
+
+    def rows(self, block: pl.Slice, warpgroup: Array) -> pl.Slice:
+        """These queries, in memory."""
+        return pl.ds(block.start + (warpgroup * PART if self._is_half_of_queries else 0), PART)
+
+    def width(self, warpgroup: Array) -> pl.Slice:
+        """Of the width of keys and queries."""
+        size = self.tile.shape[1]
+        return pl.ds(0 if self._is_half_of_queries else warpgroup * size, size)
