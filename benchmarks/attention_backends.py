@@ -104,11 +104,11 @@ def cudnn(name: str, shape: Shape, wanted: Collection[str]) -> Functions:
 
 def mosaic(name: str, shape: Shape, wanted: Collection[str], cut: str = "") -> Functions:
     """Our kernels, with another cut than theirs if one is given."""
-    from hybridlm.attention.mosaic import call
+    from hybridlm.attention.mosaic import call, cuts
     from hybridlm.attention.mosaic.tiles import Tiles
 
     mask, facts = attention_masks.ours(name, shape[1])
-    cuts = [call.Cut(*(Tiles(*map(int, part.split(":"))) for part in cut.split(",")))] if cut else []
+    given = [cuts.Cut(*(Tiles(*map(int, part.split(":"))) for part in cut.split(",")))] if cut else []
     static = {}
 
     def prepare(facts):
@@ -117,7 +117,7 @@ def mosaic(name: str, shape: Shape, wanted: Collection[str], cut: str = "") -> F
         return prepared.batch
 
     def attend(batch, *qkv):
-        return call.attend(static["prepared"]._replace(batch=batch), *qkv, shape[3] ** -0.5, *cuts)[0]
+        return call.attend(static["prepared"]._replace(batch=batch), *qkv, shape[3] ** -0.5, *given)[0]
 
     return of_jax(prepare, attend, facts, shape, wanted)
 

@@ -1,9 +1,9 @@
 """All gradients in one pass: dv = ∑_q p dout, dk = scale ∑_q ds q, dq = scale ∑ₖ ds k, with ds = p (dout·v − delta).
 
 A thread block owns 128 keys and goes through the queries that see them, in all heads of their group, so the sums dk and
-dv stay in registers. Scores are held transposed. What the keys give a step's queries goes through shared memory, one step
-late: while a warpgroup's scores are multiplied it looks whether the other has written the ds of the step before, and
-each multiplies its share of these with all 128 keys and adds it to dq in memory. So neither waits long for the other.
+dv stay in registers. Scores are held transposed. What the keys give a step's queries goes through shared memory, one
+step late: each computing warpgroup writes the ds of its keys, multiplies those that both wrote in the step before with
+its half of the keys' width, and adds the product to dq in memory. So neither waits for what the other does meanwhile.
 """
 
 import functools
@@ -28,7 +28,6 @@ from hybridlm.attention.mosaic.tiles import (
     Stream,
     Tiles,
     launch,
-    parts,
     ring,
     run,
 )
@@ -55,13 +54,19 @@ def gradients(
     """(dq [B, T, H, K], dk, dv [B, S, J, K]); the lists are those of the transposed classes.
 
     Thread blocks add to dq in the order in which they come, so its last bits differ from run to run.
+
+    Raises: ValueError for tiles that are not 64 columns wide.
     """
+    if tiles.columns != PART:
+        raise ValueError(
+            f"one pass for all gradients takes {PART} columns a step, not {tiles.columns}: take Tiles(64, 2)."
+        )
     H, (B, S, J, K) = q.shape[2], k.shape
     group = H // J
     schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, (q.nbytes + dout.nbytes) // (B * J), steps_per_block=group)
-    score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
-    own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
-    share = Share(tiles.columns, K)
+    score_tile, own_tile, dq_tile = (
+        plgpu.ACC((WARPGROUP_ROWS, width), jnp.float32) for width in (PART, K, K // WARPGROUPS)
+    )
 
     def kernel(*refs):
         q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
@@ -69,21 +74,27 @@ def gradients(
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
         (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
 
+        def head_of(tile, step):
+            return tile.head * group + lax.rem(step, group)
+
+        def half(own):
+            return pl.ds(own * (K // WARPGROUPS), K // WARPGROUPS)
+
         def compute(warpgroup, each):
             each(functools.partial(of_tile, warpgroup))
 
         def of_tile(warpgroup, tile):
             plgpu.barrier_wait(rows_ready.at[warpgroup])
             keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
-            ds_smem[1, warpgroup] = jnp.zeros((WARPGROUP_ROWS, tiles.columns), q.dtype)  # of the step before the first
+            ds_smem[1, warpgroup] = jnp.zeros((WARPGROUP_ROWS, PART), q.dtype)  # of the step before the first
             plgpu.commit_smem()
             plgpu.barrier_arrive(written)
 
-            def of_queries(issue, dq_acc, step, own):
-                """Issues what the keys of both warpgroups give to this one's share of a step's queries."""
+            def of_queries(dq_acc, step, own):
+                """Issues what the keys of both warpgroups give to a step's queries, as wide as this one's half."""
                 for of_keys in range(WARPGROUPS):
-                    ds = ds_smem.at[lax.rem(step + 2, 2), of_keys, :, share.part(own)]
-                    issue(dq_acc, ds.T, k_smem.at[of_keys, :, share.width(own)])
+                    ds = ds_smem.at[lax.rem(step + 2, 2), of_keys]
+                    plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, half(own)])
 
             def add(dq, step, own):
                 """Adds it to dq in memory."""
@@ -93,8 +104,7 @@ def gradients(
 
                 @pl.when(step >= 0)
                 def _add():
-                    queries, head = share.rows(tile.columns(step), own), tile.head * group + lax.rem(step, group)
-                    there = dq_ref.at[tile.batch, queries, head, share.width(own)]
+                    there = dq_ref.at[tile.batch, tile.columns(step), head_of(tile, step), half(own)]
                     plgpu.copy_smem_to_gmem(dq_smem.at[own], there, reduction_op="add")
 
             def step_of(step, _, dk_ref, dv_ref, *, is_partial):
@@ -102,44 +112,30 @@ def gradients(
                 # what is computed from it anew in each step takes no registers between steps
                 own = lax.optimization_barrier(warpgroup)
                 plgpu.barrier_wait(ready.at[slot])
-                under_way = []
 
-                def issue(acc, left, right):
-                    plgpu.wgmma(acc, left, right)
-                    under_way.append(acc)
+                def slopes(s_ref, dp_ref):
+                    plgpu.wgmma(s_ref, k_smem.at[own], q_smem.at[slot].T)
+                    plgpu.wgmma(dp_ref, v_smem.at[own], dout_smem.at[slot].T)
+                    log2_sum = predicate.vector(sum_smem.at[slot], COLUMNS)
+                    s = plgpu.wgmma_accumulator_load(s_ref, wait_n=1)
+                    p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
+                    if is_partial:
+                        queries = predicate.along_columns(mask, "q", q_facts_smem, slot)
+                        p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
+                    plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot])
+                    delta = predicate.vector(delta_smem.at[slot], COLUMNS)
+                    dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=1)
+                    return (p * (dp - spread(delta, p.shape, COLUMNS))).astype(q.dtype)
 
-                def await_(acc):
-                    behind = [other is acc for other in reversed(under_way)].index(True)
-                    return plgpu.wgmma_accumulator_load(acc, wait_n=behind)
+                def of_step_before(dq_acc):
+                    of_queries(dq_acc, step - 1, own)
+                    plgpu.wgmma(dk_ref, ds, q_smem.at[slot])
+                    return plgpu.wgmma_accumulator_load(dq_acc, wait_n=1)
 
-                def slopes(*sums):
-                    for part, s_ref, dp_ref in zip(parts(tiles), sums[::2], sums[1::2]):
-                        issue(s_ref, k_smem.at[own], q_smem.at[slot, part].T)
-                        issue(dp_ref, v_smem.at[own], dout_smem.at[slot, part].T)
-                    found = []
-                    for part, s_ref, dp_ref in zip(parts(tiles), sums[::2], sums[1::2]):
-                        log2_sum = predicate.vector(sum_smem.at[slot, part], COLUMNS)
-                        s = await_(s_ref)
-                        p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
-                        if is_partial:
-                            queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
-                            p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
-                        issue(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
-                        delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
-                        found.append((p * (await_(dp_ref) - spread(delta, p.shape, COLUMNS))).astype(q.dtype))
-                    return tuple(found)
-
-                def queries(dq_acc):
-                    of_queries(issue, dq_acc, step - 1, own)
-                    for part, ds in zip(parts(tiles), found):
-                        issue(dk_ref, ds, q_smem.at[slot, part])
-                    return await_(dq_acc)
-
-                found = pl.run_scoped(slopes, *[score_tile] * (2 * len(parts(tiles))))
-                plgpu.barrier_wait(written)
-                for part, ds in zip(parts(tiles), found):
-                    ds_smem[lax.rem(step, 2), own, :, part] = ds
-                add(pl.run_scoped(queries, share.tile), step - 1, own)
+                ds = pl.run_scoped(slopes, score_tile, score_tile)
+                plgpu.barrier_wait(written)  # both have the ds of the step before, and have read those before these
+                ds_smem[lax.rem(step, 2), own] = ds
+                add(pl.run_scoped(of_step_before, dq_tile), step - 1, own)
                 plgpu.barrier_arrive(written)
                 plgpu.wgmma_wait(0)
                 plgpu.barrier_arrive(free.at[slot])
@@ -148,16 +144,15 @@ def gradients(
                 take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
                 lax.fori_loop(0, tile.full, functools.partial(take, is_partial=False), None)
                 lax.fori_loop(tile.full, tile.total, functools.partial(take, is_partial=True), None)
-                plgpu.wgmma_wait(0)
                 return dk_ref[...], dv_ref[...]
 
-            def finish(dq_acc):
+            def of_last_step(dq_acc):
                 plgpu.barrier_wait(written)
-                of_queries(plgpu.wgmma, dq_acc, tile.total - 1, warpgroup)
+                of_queries(dq_acc, tile.total - 1, warpgroup)
                 return plgpu.wgmma_accumulator_load(dq_acc, wait_n=0)
 
             dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
-            add(pl.run_scoped(finish, share.tile), tile.total - 1, warpgroup)
+            add(pl.run_scoped(of_last_step, dq_tile), tile.total - 1, warpgroup)
             plgpu.barrier_arrive(written)
             plgpu.barrier_wait(written)  # the other warpgroup has read these keys
             k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
@@ -170,7 +165,7 @@ def gradients(
             plgpu.barrier_arrive(rows_free.at[warpgroup])
 
         def of_columns(tile, step):
-            block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
+            block, head = tile.columns(step), head_of(tile, step)
             matrices = (ref.at[tile.batch, block, head] for ref in (q_ref, dout_ref))
             numbers = (ref.at[tile.batch, head, block] for ref in (sum_ref, delta_ref))
             return *matrices, *numbers, *(ref.at[tile.row, block] for ref in q_facts_ref)
@@ -187,8 +182,8 @@ def gradients(
     rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
     columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
     between = (
-        plgpu.SMEM((2, WARPGROUPS, WARPGROUP_ROWS, tiles.columns), q.dtype),
-        plgpu.SMEM((WARPGROUPS, *share.tile.shape), jnp.float32),
+        plgpu.SMEM((2, WARPGROUPS, WARPGROUP_ROWS, PART), q.dtype),
+        plgpu.SMEM((WARPGROUPS, *dq_tile.shape), jnp.float32),
         plgpu.Barrier(num_arrivals=WARPGROUPS),
     )
     dq = jax.new_ref(jnp.zeros(q.shape, jnp.float32))
@@ -201,28 +196,3 @@ def gradients(
     )
     dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists, dq)
     return (jax.freeze(dq) * scale).astype(q.dtype), dk, dv
-
-
-class Share:
-    """What each warpgroup computes of a step's gradients of queries: half of the queries, or of their width."""
-
-    def __init__(self, columns: int, width: int):
-        self._is_half_of_queries = columns == WARPGROUPS * PART
-        self._width = width
-
-    @property
-    def tile(self) -> Any:
-        return plgpu.ACC((PART, self._width if self._is_half_of_queries else self._width // WARPGROUPS), jnp.float32)
-
-    def part(self, warpgroup: Array) -> pl.Slice:
-        """Of the queries of a step."""
-        return pl.ds(warpgroup * PART if self._is_half_of_queries else 0, PART)
-
-    def rows(self, block: pl.Slice, warpgroup: Array) -> pl.Slice:
-        """These queries, in memory."""
-        return pl.ds(block.start + (warpgroup * PART if self._is_half_of_queries else 0), PART)
-
-    def width(self, warpgroup: Array) -> pl.Slice:
-        """Of the width of keys and queries."""
-        size = self.tile.shape[1]
-        return pl.ds(0 if self._is_half_of_queries else warpgroup * size, size)

@@ -13,32 +13,12 @@ from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.backward import gradients
 from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
+from hybridlm.attention.mosaic.cuts import Cut, fastest
 from hybridlm.attention.mosaic.forward import forward
-from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, COLUMNS, LOG2_E, Tiles
+from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, COLUMNS, LOG2_E
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import block_map
 from hybridlm.masks.mask import Mask
-
-
-class Cut(NamedTuple):
-    """How the kernels stream: keys past queries, twice, and queries past keys; or, if `backward` is given, keys past
-    queries once, and queries past keys for all gradients, dq among them, whose last bits then differ between runs."""
-
-    forward: Tiles
-    queries: Tiles
-    keys: Tiles
-    backward: Tiles | None = None
-
-
-CUTS = {
-    64: Cut(forward=Tiles(128, 4), queries=Tiles(128, 4, False), keys=Tiles(128, 4, False)),
-    128: Cut(forward=Tiles(128, 2), queries=Tiles(64, 2, False), keys=Tiles(64, 2, False)),
-}
-"""By head width, the fastest on an H100 of those that shared memory holds."""
-
-IN_ONE_PASS = {64: Tiles(128, 2, False), 128: Tiles(64, 2, False)}
-"""By head width, a cut of `backward` that fits. An earlier form was no faster than two kernels, and no card has timed
-this one, so that no entry of `CUTS` has one."""
 
 
 class Batch(NamedTuple):
@@ -100,7 +80,7 @@ def attend(
     check_tokens(prepared.lengths, q_BTHK, k_BSJK)
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
-    cut = cut or CUTS[q_BTHK.shape[-1]]
+    cut = cut or fastest(prepared.mask, T, q_BTHK.shape[-1])
     out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, cut, interpret)
     return out[:, :T], lse[..., :T]
 

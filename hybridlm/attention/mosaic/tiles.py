@@ -1,4 +1,4 @@
-"""What the three kernels share: two warpgroups compute a tile of rows each, a third streams columns to them.
+"""What the kernels share: two warpgroups compute a tile of rows each, a third streams columns to them.
 
 A tile is 128 rows (queries, or keys in the gradient of keys and values) of one head; its computation walks the list of
 blocks of columns that its rows see. The third warpgroup copies the next ones into a ring of shared-memory slots; a
@@ -26,9 +26,9 @@ PART, COLUMNS = 64, (64, 128)
 """Columns that the gradients take at a time, and those a step may have."""
 LOG2_E = math.log2(math.e)
 
-REGISTERS, REGISTERS_BESIDE = (240, 24), (224, 56)
-"""Per thread of a warpgroup that computes and of the one that streams; the second pair where that one multiplies too. A
-block has 168 per thread at launch: 504 for its three warpgroups, and who asks for more waits for ever."""
+REGISTERS = 240, 24
+"""Per thread of a warpgroup that computes and of the one that streams. A block has 168 per thread at launch: 504 for
+its three warpgroups, and who asks for more waits for ever."""
 
 CACHE = 40 << 20
 """Bytes of columns that thread blocks may walk at the same time; an H100's second cache has 50 MB."""
@@ -167,15 +167,13 @@ def run(
     streams: list[Stream],
     schedule: Schedule,
     lists: BlockLists,
-    beside: Callable[[Tile, Callable], None] | None = None,
 ) -> None:
     """Calls compute(warpgroup, each) in all warpgroups but the last, which streams; each(visit) goes through the tiles.
 
     rows: what is copied once per tile, to each warpgroup in the slot of its number, and freed by that warpgroup alone.
-    beside: beside(tile, fetch) is what the last warpgroup does instead of fetch(step) for each step of the tile.
     """
     warpgroup = lax.axis_index("warpgroup")
-    to_compute, to_stream = REGISTERS_BESIDE if beside else REGISTERS
+    to_compute, to_stream = REGISTERS
     each = functools.partial(schedule.each, lists)
 
     def for_each_slot(act):
@@ -203,10 +201,7 @@ def run(
 
             for slot in range(WARPGROUPS):
                 rows.fetch(tile, slot, slot)
-            if beside:
-                beside(tile, fetch)
-            else:
-                pl.loop(0, tile.total)(fetch)
+            pl.loop(0, tile.total)(fetch)
 
         each(copy)
         for_each_slot(plgpu.barrier_wait)

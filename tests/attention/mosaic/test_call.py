@@ -12,12 +12,12 @@ from jax.sharding import PartitionSpec as P
 
 from hybridlm import masks
 from hybridlm.attention import dense
-from hybridlm.attention.mosaic import call, forward, tiles
+from hybridlm.attention.mosaic import call, cuts, forward, tiles
 from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.facts import tokens
 
-SMALL = call.Cut(forward=Tiles(64, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
-IN_ONE_PASS = SMALL._replace(backward=call.IN_ONE_PASS[64])
+SMALL = cuts.Cut(forward=Tiles(64, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
+IN_ONE_PASS = SMALL._replace(backward=cuts.IN_ONE_PASS[64])
 copy = plgpu.copy_smem_to_gmem
 
 
@@ -137,10 +137,9 @@ def test_interpreted_kernels_equal_the_reference(interpreter, cut):
             np.testing.assert_array_equal(np.asarray(got, np.float32), want)
 
 
-@pytest.mark.parametrize("registers", [tiles.REGISTERS, tiles.REGISTERS_BESIDE])
-def test_registers_are_there(registers):
+def test_registers_are_there():
     """A block's threads share 65,536, which it gets at launch in eights per thread, and nothing is added later."""
-    to_compute, to_stream = registers
+    to_compute, to_stream = tiles.REGISTERS
     threads = 128 * (tiles.WARPGROUPS + 1)
     at_launch = 65536 // threads // 8 * 8
     assert tiles.WARPGROUPS * to_compute + to_stream <= (tiles.WARPGROUPS + 1) * at_launch
@@ -154,13 +153,13 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("head_width", call.CUTS)
+@pytest.mark.parametrize("head_width", cuts.CUTS)
 @pytest.mark.parametrize(("mask", "passes"), [(name, 2) for name in MASKS] + [("unified", 1)])
 def test_kernels_lower_for_a_gpu(mask, head_width, passes):
     """New facts are data: one lowering serves every batch; each kernel is there once for all layers, and fits in shared
     memory. Backward is one kernel for dq and one for dk with dv, or one for all."""
     mask = MASKS[mask]
-    cut = call.CUTS[head_width]._replace(backward=call.IN_ONE_PASS[head_width] if passes == 1 else None)
+    cut = cuts.CUTS[head_width]._replace(backward=cuts.IN_ONE_PASS[head_width] if passes == 1 else None)
 
     def attend(segment, *arrays):
         prepared = call.prepare(mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from hybridlm import masks
-from hybridlm.attention.mosaic import call, tiles
+from hybridlm.attention.mosaic import call, cuts, tiles
 from hybridlm.facts import tokens
 from hybridlm.planning import chips, program
 
@@ -23,7 +23,7 @@ MASKS = {
     "strided": masks.causal() & masks.strided(4) & masks.window(1023),
     "two streams": masks.unified(),
 }
-PASSES = {1: call.IN_ONE_PASS, 2: dict.fromkeys(call.CUTS)}
+PASSES = {1: cuts.IN_ONE_PASS, 2: dict.fromkeys(cuts.CUTS)}
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def h100():
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("passes", PASSES)
-@pytest.mark.parametrize("width", call.CUTS)
+@pytest.mark.parametrize("width", cuts.CUTS)
 def test_products_are_asynchronous_and_sums_stay_in_registers(h100, width, passes, mask, tmp_path, monkeypatch):
     """Where registers do not suffice, ptxas waits for each product before the next, and says so as C7511 or C7512."""
     monkeypatch.setenv("MOSAIC_GPU_DUMP_PTXAS", "1")
     monkeypatch.setenv("MOSAIC_GPU_DUMP_TO", str(tmp_path))
     monkeypatch.setattr(tiles, "processors", lambda: 132)
-    cut = call.CUTS[width]._replace(backward=PASSES[passes][width])
+    cut = cuts.CUTS[width]._replace(backward=PASSES[passes][width])
 
     def gradients(segment, q, k, v, dout):
         prepared = call.prepare(MASKS[mask], tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
