@@ -216,7 +216,15 @@ def case_log_sum_exp_and_keys_that_are_hidden_and_not_a_number():
 
 
 def case_mapped_sharded_and_recomputed():
-    mask, facts = CAUSAL & IN_DOCUMENTS, packed(256, (100, 256), (30, 200))
+    return in_many_ways(CAUSAL & IN_DOCUMENTS, same=1e-5)
+
+
+def case_in_one_pass_mapped_sharded_and_recomputed():
+    return in_many_ways(CAUSAL & IN_DOCUMENTS & masks.strided(2), same=1e-3)  # dq is added up in another order
+
+
+def in_many_ways(mask, same):
+    facts = packed(256, (100, 256), (30, 200))
     arrays = random(facts, None, 2, 2, 64)
 
     def attend(segment, *qkv):
@@ -242,7 +250,7 @@ def case_mapped_sharded_and_recomputed():
     def check():
         expected = once(facts.segment, *arrays)
         off = {name: max(errors(way(facts.segment, *arrays), expected).values()) for name, way in zip(ways, others)}
-        assert max(off.values()) < 1e-5, f"not the same: {off}"
+        assert max(off.values()) < same, f"not the same: {off}"
         return off
 
     return [check]

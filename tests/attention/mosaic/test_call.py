@@ -176,10 +176,12 @@ def test_kernels_lower_for_a_gpu(mask, head_width, passes):
 
 
 PACKED = masks.causal() & masks.same_segment()
+BY_KERNELS = pytest.mark.parametrize(("mask", "kernels"), [(PACKED, 3), (PACKED & masks.strided(4), 2)])
+"""Masks, and how many kernels forward and backward are: with one pass for all gradients one less."""
 
 
-def loss(segment, q, k, v):
-    prepared = call.prepare(PACKED, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
+def loss(mask, segment, q, k, v):
+    prepared = call.prepare(mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
     return call.attend(prepared, q, k, v, 0.1)[0].astype(jnp.float32).sum()
 
 
@@ -189,21 +191,36 @@ def lowered_text(function, B=4):
     return jax.jit(function).trace(segment, *arrays).lower(lowering_platforms=("cuda",)).as_text()
 
 
-def test_rows_may_be_mapped():
-    each = jax.vmap(lambda *row: loss(*(array[None] for array in row)))
-    assert "mosaic_gpu_v2" in lowered_text(each)
+@BY_KERNELS
+def test_rows_may_be_mapped(mask, kernels):
+    of_row = jax.grad(lambda q, k, v, segment: loss(mask, segment, q, k, v), (0, 1, 2))
+    each = jax.vmap(lambda segment, *arrays: of_row(*(array[None] for array in arrays), segment[None]))
+    text = lowered_text(each)
+    assert text.count("mosaic_gpu_v2") == kernels
+    assert "tensor<4x128x4x64xbf16>" in text  # all rows in one batch
 
 
-def test_rows_and_heads_may_be_sharded_and_gradients_recompute():
+@BY_KERNELS
+def test_layers_may_be_scanned_and_recomputed(mask, kernels):
+    def layers(segment, q, k, v):
+        layer = jax.checkpoint(lambda k, v: (k, loss(mask, segment, q, k, v)))
+        return jax.lax.scan(layer, k, jnp.stack([v, v, v]))[1].sum()
+
+    text = lowered_text(lambda segment, *arrays: jax.grad(layers, (1, 2, 3))(segment, *arrays))
+    assert text.count("mosaic_gpu_v2") == kernels
+
+
+@BY_KERNELS
+def test_rows_and_heads_may_be_sharded_and_gradients_recompute(mask, kernels):
     mesh = jax.sharding.AbstractMesh((2, 2), ("data", "heads"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     heads = P("data", None, "heads")
-    local = jax.checkpoint(lambda *arrays: loss(*arrays)[None, None])
+    local = jax.checkpoint(lambda *arrays: loss(mask, *arrays)[None, None])
     shards = jax.shard_map(
         local, mesh=mesh, in_specs=(P("data"), heads, heads, heads), out_specs=P("data", "heads"), check_vma=False
     )
     gradient = jax.grad(lambda q, k, v, segment: shards(segment, q, k, v).sum(), (0, 1, 2))
     text = lowered_text(lambda segment, q, k, v: gradient(q, k, v, segment))
-    assert text.count("mosaic_gpu_v2") == 3
+    assert text.count("mosaic_gpu_v2") == kernels
     assert "tensor<2x128x2x64xbf16>" in text  # two of four rows, two of four heads
 
 
