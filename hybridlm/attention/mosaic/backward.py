@@ -93,7 +93,7 @@ def gradients(
             def of_queries(dq_acc, step, own):
                 """Issues what the keys of both warpgroups give to a step's queries, as wide as this one's half."""
                 for of_keys in range(WARPGROUPS):
-                    ds = ds_smem.at[lax.rem(step + 2, 2), of_keys]
+                    ds = ds_smem.at[lax.rem(step + 2, 2), of_keys]  # the step before the first is -1
                     plgpu.wgmma(dq_acc, ds.T, k_smem.at[of_keys, :, half(own)])
 
             def add(dq, step, own):

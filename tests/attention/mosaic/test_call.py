@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 from jax.sharding import PartitionSpec as P
 
@@ -36,32 +35,9 @@ def two_streams(*documents, block):
     return tokens.from_columns(segment, index, index_BT=index, block_BT=index // block, stream_BT=stream)
 
 
-def sums(shape, dtype=jnp.float32):
-    """Accumulators in the interpreter: memory, multiplied into at once."""
-    return plgpu.REGS(shape, dtype)
-
-
-sums.init = lambda start: start
-
-
-def with_sums(body):
-    """As `run_state` does, which the interpreter does not know."""
-
-    def run(starts):
-        def scope(*refs):
-            for ref, start in zip(refs, starts):
-                ref[...] = start
-            body(refs)
-
-        return pl.run_scoped(scope, *(sums(start.shape, start.dtype) for start in starts))
-
-    return run
-
-
 @pytest.fixture
 def interpreter(monkeypatch):
-    """The interpreter with what it lacks: products of what lies in registers, sums that start with something, and
-    copies that add to what is there."""
+    """The interpreter with what it lacks: products of what lies in registers, and copies that add to what is there."""
 
     def wgmma(acc, left, right):
         acc[...] += jnp.dot(left[...], right[...], preferred_element_type=jnp.float32)
@@ -78,9 +54,8 @@ def interpreter(monkeypatch):
 
     monkeypatch.setattr(tiles, "processors", lambda: 1)
     monkeypatch.setattr(forward, "add_product", add_product)
-    monkeypatch.setattr(pl, "run_state", with_sums)
     for name, instead in {
-        "ACC": sums,
+        "ACC": plgpu.REGS,  # memory, multiplied into at once
         "copy_smem_to_gmem": copy_or_add,
         "wgmma": wgmma,
         "wgmma_accumulator_load": lambda acc, wait_n=0: acc[...],
