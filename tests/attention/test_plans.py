@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hybridlm import attention, masks
-from hybridlm.attention import plans
+from hybridlm.attention import mosaic, plans
 from hybridlm.config.model import ModelConfig
 from hybridlm.facts import tokens
 
@@ -138,3 +138,11 @@ def test_kernels_are_for_hopper(monkeypatch):
 def test_every_backend_can_be_named_in_a_config():
     for backend in plans.BACKENDS:
         assert ModelConfig(attention_backend=backend.NAME).attention_backend == backend.NAME
+
+
+def test_a_jax_that_links_kernels_is_warned_of_on_gpus_alone():
+    for version in ("0.12.0", "0.12.0.1", "0.13.2", "1.0.0"):
+        with pytest.warns(RuntimeWarning, match=f"jax {version} .* right but slow.*'jax\\[cuda13\\]<0.12'"):
+            mosaic.warn_if_slow(version, "gpu")
+        mosaic.warn_if_slow(version, "cpu")  # warnings are errors in tests
+    mosaic.warn_if_slow("0.11.2", "gpu")

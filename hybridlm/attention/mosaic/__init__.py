@@ -4,8 +4,10 @@ The mask's expression is traced into the kernels and read on tiles of facts; blo
 blocks without a hidden one are not masked. Facts are data: new documents or prefixes compile nothing.
 """
 
+import warnings
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,6 +18,8 @@ from hybridlm.masks.mask import Mask
 
 NAME = "mosaic"
 HEAD_WIDTHS = (64, 128)
+TOO_NEW = (0, 12)
+"""From this jax on, libnvJitLink compiles the kernels and ignores how they part registers (docs/attention.md)."""
 
 
 def refusal(request: Request) -> str | None:
@@ -33,10 +37,22 @@ def refusal(request: Request) -> str | None:
     return None
 
 
+def warn_if_slow(version: str, platform: str) -> None:
+    """Says so where this jax compiles the kernels right, but slow."""
+    if platform == "gpu" and tuple(map(int, version.split(".")[:2])) >= TOO_NEW:
+        warnings.warn(
+            f"jax {version} compiles attention kernels that are right but slow: it links them, and a linker ignores how "
+            "their threads share registers. Take jax 0.11: pip install 'hybridlm[cuda]', or 'jax[cuda13]<0.12'.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
 def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Any:
     """The facts and the blocks to visit, on the device, once for all layers."""
     from hybridlm.attention.mosaic import call  # takes a second, which only those who run it pay
 
+    warn_if_slow(jax.__version__, jax.default_backend())
     return call.prepare(mask, q_facts, k_facts)
 
 
