@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Int8
 
 from hybridlm.facts.tokens import TokenFacts
-from hybridlm.masks.evaluate_blocks import FULL, PARTIAL
+from hybridlm.masks.evaluate_blocks import EMPTY, FULL, PARTIAL
 from hybridlm.masks.expressions import Comparison, Constant, Fact, join
 from hybridlm.masks.mask import Mask
 
@@ -26,23 +26,32 @@ class BlockLists(NamedTuple):
     Attributes:
       order: which row this is. full: how many of its blocks need no mask. total: how many are visited.
       column: the blocks to visit, those without a mask first; beyond `total` the entries mean nothing.
+      seen: of each, which sub-blocks hold a visible pair: bit 2·i + j is that of sub-row i and sub-column j.
     """
 
     order: Int[Array, "B R"]
     full: Int[Array, "B R"]
     total: Int[Array, "B R"]
     column: Int[Array, "B R C"]
+    seen: Int[Array, "B R C"]
 
 
-def block_lists(classes: Int8[Array, "B R C"]) -> BlockLists:
-    """The lists of a classification."""
+def block_lists(classes: Int8[Array, "B r c"], rows: int, columns: int) -> BlockLists:
+    """The lists of blocks of so many sub-blocks, at most 2 a side, from the classification of these."""
+    B, r, c = classes.shape
+    grid = classes.reshape(B, r // rows, rows, c // columns, columns).swapaxes(2, 3)
+    bits = 1 << (2 * jnp.arange(rows)[:, None] + jnp.arange(columns))
+    seen = jnp.sum(jnp.where(grid == EMPTY, 0, bits), (3, 4), dtype=jnp.int32)
+    classes = jnp.where(jnp.all(grid == FULL, (3, 4)), FULL, jnp.where(seen == 0, EMPTY, PARTIAL))
     full = jnp.sum(classes == FULL, -1, dtype=jnp.int32)
     total = full + jnp.sum(classes == PARTIAL, -1, dtype=jnp.int32)
     # FULL, PARTIAL, EMPTY fall, and a stable sort keeps neighbours together
     column = jnp.argsort(-classes, axis=-1, stable=True).astype(jnp.int32)
     order = jnp.argsort(-total, axis=-1).astype(jnp.int32)
     sort = functools.partial(jnp.take_along_axis, axis=1)
-    return BlockLists(order, sort(full, order), sort(total, order), sort(column, order[..., None]))
+    seen = jnp.take_along_axis(seen, column, axis=2)
+    columns = (sort(array, order[..., None]) for array in (column, seen))
+    return BlockLists(order, sort(full, order), sort(total, order), *columns)
 
 
 def transposed(classes: Int8[Array, "B R C"]) -> Int8[Array, "B C R"]:

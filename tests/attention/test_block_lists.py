@@ -17,24 +17,31 @@ def classes(picture):
 def read(lists):
     """{row: (full blocks, partial blocks)}, the row with the most work first."""
     found = {}
-    for order, full, total, column in zip(*(np.asarray(array)[0] for array in lists)):
+    for order, full, total, column, _ in zip(*(np.asarray(array)[0] for array in lists)):
         found[int(order)] = (column[:full].tolist(), column[full:total].tolist())
     return found
 
 
 def test_full_blocks_come_first_and_long_rows_too():
-    lists = read(block_lists(classes(PICTURE)))
+    lists = read(block_lists(classes(PICTURE), 1, 1))
     assert lists == {3: ([0, 2, 3], [1]), 0: ([1], [2]), 1: ([], [0]), 2: ([], [])}
     assert list(lists) == [3, 0, 1, 2]
 
 
 def test_the_transposed_lists_hold_the_queries_of_each_block_of_keys():
-    assert read(block_lists(transposed(classes(PICTURE)))) == {
+    assert read(block_lists(transposed(classes(PICTURE)), 1, 1)) == {
         0: ([3], [1]),
         1: ([0], [3]),
         2: ([3], [0]),
         3: ([3], []),
     }
+
+
+def test_a_block_is_the_sum_of_its_sub_blocks():
+    lists = block_lists(classes(PICTURE), 2, 2)  # .f p.   fp ff
+    assert read(lists) == {0: ([], [0, 1]), 1: ([], [0, 1])}  # p. ..   .. ..
+    seen = {int(row): seen.tolist() for row, seen in zip(lists.order[0], lists.seen[0])}
+    assert seen == {0: [0b0110, 0b0001], 1: [0b1100, 0b1100]}
 
 
 def test_what_fills_a_row_up_is_seen_by_nobody():

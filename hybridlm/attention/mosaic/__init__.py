@@ -41,8 +41,8 @@ def warn_if_slow(version: str, platform: str) -> None:
     """Says so where this jax compiles the kernels right, but slow."""
     if platform == "gpu" and tuple(map(int, version.split(".")[:2])) >= TOO_NEW:
         warnings.warn(
-            f"jax {version} compiles attention kernels that are right but slow: it links them, and a linker ignores how "
-            "their threads share registers. Take jax 0.11: pip install 'hybridlm[cuda]', or 'jax[cuda13]<0.12'.",
+            f"jax {version} compiles attention kernels that are right but slow: it links them, and a linker ignores "
+            "how their threads share registers. Take jax 0.11: pip install 'hybridlm[cuda]', or 'jax[cuda13]<0.12'.",
             RuntimeWarning,
             stacklevel=2,
         )

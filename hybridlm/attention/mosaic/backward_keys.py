@@ -29,6 +29,7 @@ from hybridlm.attention.mosaic.tiles import (
     parts,
     ring,
     run,
+    when_seen,
 )
 from hybridlm.masks.mask import Mask
 
@@ -72,16 +73,13 @@ def key_gradients(
             plgpu.barrier_wait(rows_ready.at[warpgroup])
             keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
 
-            def step_of(step, _, dk_ref, dv_ref, *, is_partial):
-                slot = tile.slot(step)
-                plgpu.barrier_wait(ready.at[slot])
-
-                def multiply(*products):
+            def accumulate(dk_ref, dv_ref):
+                def multiply(slot, parts, *products, is_partial):
                     behind = len(products)  # products still under way
-                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                    for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
                         plgpu.wgmma(s_ref, k_tile, q_smem.at[slot, part].T)
                         plgpu.wgmma(dp_ref, v_tile, dout_smem.at[slot, part].T)
-                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                    for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
                         log2_sum, delta = (
                             predicate.vector(ref.at[slot, part], COLUMNS) for ref in (sum_smem, delta_smem)
                         )
@@ -95,14 +93,25 @@ def key_gradients(
                         ds = p * (dp - spread(delta, p.shape, COLUMNS))
                         plgpu.wgmma(dk_ref, ds.astype(q.dtype), q_smem.at[slot, part])
 
-                pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
-                plgpu.wgmma_wait(0)
-                plgpu.barrier_arrive(free.at[slot])
+                def take(slot, *parts, is_partial):
+                    multiplied = functools.partial(multiply, slot, parts, is_partial=is_partial)
+                    pl.run_scoped(multiplied, *[score_tile] * (2 * len(parts)))
+                    plgpu.wgmma_wait(0)
 
-            def accumulate(dk_ref, dv_ref):
-                take = functools.partial(step_of, dk_ref=dk_ref, dv_ref=dv_ref)
-                lax.fori_loop(0, tile.full, functools.partial(take, is_partial=False), None)
-                lax.fori_loop(tile.full, tile.total, functools.partial(take, is_partial=True), None)
+                def full_step(step, _):
+                    slot = tile.slot(step)
+                    plgpu.barrier_wait(ready.at[slot])
+                    take(slot, *parts(tiles), is_partial=False)
+                    plgpu.barrier_arrive(free.at[slot])
+
+                def partial_step(step, seen):
+                    slot = tile.slot(step)
+                    plgpu.barrier_wait(ready.at[slot])
+                    when_seen(tiles, seen, warpgroup, functools.partial(take, slot, is_partial=True))
+                    plgpu.barrier_arrive(free.at[slot])
+
+                lax.fori_loop(0, tile.full, full_step, None)
+                tile.partial_steps(partial_step)
                 plgpu.barrier_arrive(rows_free.at[warpgroup])
                 return dk_ref[...], dv_ref[...]
 

@@ -25,6 +25,7 @@ from hybridlm.attention.mosaic.tiles import (
     parts,
     ring,
     run,
+    when_seen,
 )
 from hybridlm.masks.mask import Mask
 
@@ -72,16 +73,13 @@ def query_gradient(
             out, dout = (plgpu.load(ref.at[warpgroup], layout=plgpu.Layout.WGMMA) for ref in (out_smem, dout_smem))
             delta = (out.astype(jnp.float32) * dout.astype(jnp.float32)).sum(axis=1)
 
-            def step_of(step, _, dq_ref, *, is_partial):
-                slot = tile.slot(step)
-                plgpu.barrier_wait(ready.at[slot])
-
-                def multiply(*products):
-                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+            def accumulate(dq_ref):
+                def multiply(slot, parts, *products, is_partial):
+                    for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
                         plgpu.wgmma(s_ref, q_tile, k_smem.at[slot, part].T)
                         plgpu.wgmma(dp_ref, dout_tile, v_smem.at[slot, part].T)
                     behind = len(products)  # products still under way
-                    for part, s_ref, dp_ref in zip(parts(tiles), products[::2], products[1::2]):
+                    for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
                         s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
                         p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, ROWS))
                         if is_partial:
@@ -92,13 +90,25 @@ def query_gradient(
                         plgpu.wgmma(dq_ref, ds.astype(q.dtype), k_smem.at[slot, part])
                         behind -= 1
 
-                pl.run_scoped(multiply, *[score_tile] * (2 * len(parts(tiles))))
-                plgpu.wgmma_wait(0)
-                plgpu.barrier_arrive(free.at[slot])
+                def take(slot, *parts, is_partial):
+                    multiplied = functools.partial(multiply, slot, parts, is_partial=is_partial)
+                    pl.run_scoped(multiplied, *[score_tile] * (2 * len(parts)))
+                    plgpu.wgmma_wait(0)
 
-            def accumulate(dq_ref):
-                lax.fori_loop(0, tile.full, functools.partial(step_of, dq_ref=dq_ref, is_partial=False), None)
-                lax.fori_loop(tile.full, tile.total, functools.partial(step_of, dq_ref=dq_ref, is_partial=True), None)
+                def full_step(step, _):
+                    slot = tile.slot(step)
+                    plgpu.barrier_wait(ready.at[slot])
+                    take(slot, *parts(tiles), is_partial=False)
+                    plgpu.barrier_arrive(free.at[slot])
+
+                def partial_step(step, seen):
+                    slot = tile.slot(step)
+                    plgpu.barrier_wait(ready.at[slot])
+                    when_seen(tiles, seen, warpgroup, functools.partial(take, slot, is_partial=True))
+                    plgpu.barrier_arrive(free.at[slot])
+
+                lax.fori_loop(0, tile.full, full_step, None)
+                tile.partial_steps(partial_step)
                 plgpu.barrier_arrive(rows_free.at[warpgroup])
                 return dq_ref[...]
 

@@ -15,7 +15,7 @@ from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
 from hybridlm.attention.mosaic.cuts import Cut, fastest
 from hybridlm.attention.mosaic.forward import forward
-from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, COLUMNS, LOG2_E
+from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, COLUMNS, LOG2_E, PART
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import block_map
 from hybridlm.masks.mask import Mask
@@ -50,15 +50,16 @@ def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Prep
     mask = bounded(mask, k_facts, BLOCK_ROWS)
     q_facts, k_facts = fill(q_facts, rows, BLOCK_ROWS), fill(k_facts, rows, BLOCK_ROWS)
 
-    @functools.cache
-    def classes(block_q: int, block_k: int):
-        return block_map(mask, q_facts, k_facts, block_q=block_q, block_k=block_k)
+    classes = block_map(mask, q_facts, k_facts, block_q=PART, block_k=PART)
+
+    def lists(classes, width):
+        return block_lists(classes, BLOCK_ROWS // PART, width // PART)
 
     batch = Batch(
         predicate.columns(mask, "q", q_facts),
         predicate.columns(mask, "k", k_facts),
-        {width: block_lists(classes(BLOCK_ROWS, width)) for width in COLUMNS},
-        {width: block_lists(transposed(classes(width, BLOCK_ROWS))) for width in COLUMNS},
+        {width: lists(classes, width) for width in COLUMNS},
+        {width: lists(transposed(classes), width) for width in COLUMNS},
     )
     return Prepared(batch, lengths, mask)
 

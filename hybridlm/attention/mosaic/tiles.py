@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
@@ -60,7 +61,8 @@ class Tile:
 
     Attributes:
       row: of the facts. index: which 128 rows. full: steps without a mask. total: all steps.
-      columns: of a step. slot: the place of a step in shared memory.
+      columns: of a step. slot: the place of a step in shared memory. seen: of a step, its sub-blocks (`BlockLists`);
+        first_seen: of the first with a mask.
     """
 
     batch: Array
@@ -71,10 +73,22 @@ class Tile:
     total: Array
     columns: Callable[[Array | int], pl.Slice]
     slot: Callable[[Array | int], Array]
+    seen: Callable[[Array | int], Array]
+    first_seen: Array
 
     def rows(self, warpgroup: Array | int) -> pl.Slice:
         """The rows of a warpgroup."""
         return pl.ds(self.index * BLOCK_ROWS + warpgroup * WARPGROUP_ROWS, WARPGROUP_ROWS)
+
+    def partial_steps(self, visit: Callable[[Array, Array], None]) -> None:
+        """visit(step, seen) for each step with a mask; `seen` is read a step ahead, for memory is far."""
+
+        def visit_next(step, seen):
+            following = self.seen(step + 1)
+            visit(step, seen)
+            return following
+
+        lax.fori_loop(self.full, self.total, visit_next, self.first_seen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,15 +158,25 @@ class Schedule:
         parts = self.heads // self.together
         batch, part = lax.div(number, parts), lax.rem(number, parts)
         row, width = 0 if lists.order.shape[0] == 1 else batch, self.tiles.columns
+        last = lists.seen.shape[-1] - 1
+        full = lists.full[row, rank] * self.steps_per_block
+
+        def seen(step):
+            if width == PART:
+                return jnp.int32(0)  # nobody asks
+            return lists.seen[row, rank, lax.min(lax.div(step, self.steps_per_block), last)]
+
         return Tile(
             batch=batch,
             head=part * self.together + side,
             row=row,
             index=lists.order[row, rank],
-            full=lists.full[row, rank] * self.steps_per_block,
+            full=full,
             total=lists.total[row, rank] * self.steps_per_block,
             columns=lambda step: pl.ds(lists.column[row, rank, lax.div(step, self.steps_per_block)] * width, width),
             slot=lambda step: lax.rem(taken + step, self.tiles.stages),
+            seen=seen,
+            first_seen=seen(full),
         )
 
 
@@ -212,6 +236,18 @@ def run(
 def parts(tiles: Tiles) -> list[pl.Slice]:
     """The columns of a step in parts, so that one is multiplied while exponentials of another are taken."""
     return [pl.ds(first, PART) for first in range(0, tiles.columns, PART)]
+
+
+def when_seen(tiles: Tiles, seen: Array, warpgroup: Array, take: Callable[..., None]) -> None:
+    """Takes the parts of a step in which the warpgroup's rows see something: both at once, or the one."""
+    chosen = parts(tiles)
+    if len(chosen) == 1:
+        return take(*chosen)
+    first, second = (lax.shift_right_logical(seen, 2 * warpgroup + number) & 1 for number in range(2))
+    for times, some in (first & second, chosen), (first & ~second, chosen[:1]), (second & ~first, chosen[1:]):
+        # a loop of no or one turn is a condition on what changes accumulators
+        lax.fori_loop(0, times, lambda _, __, some=some: take(*some), None)
+    return None
 
 
 def ring(count: int, *arrays: tuple[tuple[int, ...], Any], readers: int = WARPGROUPS) -> tuple:
