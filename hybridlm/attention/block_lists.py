@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Int, Int8
 
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import EMPTY, FULL, PARTIAL
 from hybridlm.masks.expressions import Comparison, Constant, Fact, join
 from hybridlm.masks.mask import Mask
+
+REMEMBERED = 7
+"""Of so many blocks that a row masks the kernels know which parts are seen: with those after them, 32 bits."""
 
 _IS_THERE = "is there"
 """A fact under a name no column has: 1 for a token of the row, 0 for what fills the row up to whole blocks."""
@@ -26,14 +30,15 @@ class BlockLists(NamedTuple):
     Attributes:
       order: which row this is. full: how many of its blocks need no mask. total: how many are visited.
       column: the blocks to visit, those without a mask first; beyond `total` the entries mean nothing.
-      seen: of each, which sub-blocks hold a visible pair: bit 2·i + j is that of sub-row i and sub-column j.
+      seen: which sub-blocks of those to mask hold a visible pair, in one number: of the n-th of them, bit 4·n + 2·i + j
+        is that of sub-row i and sub-column j. Only of the first `REMEMBERED`; what comes after shares four bits.
     """
 
     order: Int[Array, "B R"]
     full: Int[Array, "B R"]
     total: Int[Array, "B R"]
     column: Int[Array, "B R C"]
-    seen: Int[Array, "B R C"]
+    seen: Int[Array, "B R"]
 
 
 def block_lists(classes: Int8[Array, "B r c"], rows: int, columns: int) -> BlockLists:
@@ -48,10 +53,20 @@ def block_lists(classes: Int8[Array, "B r c"], rows: int, columns: int) -> Block
     # FULL, PARTIAL, EMPTY fall, and a stable sort keeps neighbours together
     column = jnp.argsort(-classes, axis=-1, stable=True).astype(jnp.int32)
     order = jnp.argsort(-total, axis=-1).astype(jnp.int32)
+    seen = _packed(jnp.take_along_axis(seen, column, axis=2), full, total)
     sort = functools.partial(jnp.take_along_axis, axis=1)
-    seen = jnp.take_along_axis(seen, column, axis=2)
-    columns = (sort(array, order[..., None]) for array in (column, seen))
-    return BlockLists(order, sort(full, order), sort(total, order), *columns)
+    full, total, seen = (sort(array, order) for array in (full, total, seen))
+    return BlockLists(order, full, total, sort(column, order[..., None]), seen)
+
+
+def _packed(seen: Int[Array, "B R C"], full: Int[Array, "B R"], total: Int[Array, "B R"]) -> Int[Array, "B R"]:
+    """What `BlockLists.seen` says, from the bits of each block in the order of the list."""
+    C = seen.shape[-1]
+    number = jnp.arange(C) - full[..., None]
+    is_partial = (number >= 0) & (jnp.arange(C) < total[..., None])
+    place = 4 * jnp.clip(number, 0, REMEMBERED).astype(jnp.uint32)
+    bits = jnp.where(is_partial, seen.astype(jnp.uint32) << place, 0)
+    return lax.reduce(bits, jnp.uint32(0), lax.bitwise_or, (2,)).astype(jnp.int32)
 
 
 def transposed(classes: Int8[Array, "B R C"]) -> Int8[Array, "B C R"]:

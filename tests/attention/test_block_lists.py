@@ -40,8 +40,22 @@ def test_the_transposed_lists_hold_the_queries_of_each_block_of_keys():
 def test_a_block_is_the_sum_of_its_sub_blocks():
     lists = block_lists(classes(PICTURE), 2, 2)  # .f p.   fp ff
     assert read(lists) == {0: ([], [0, 1]), 1: ([], [0, 1])}  # p. ..   .. ..
-    seen = {int(row): seen.tolist() for row, seen in zip(lists.order[0], lists.seen[0])}
-    assert seen == {0: [0b0110, 0b0001], 1: [0b1100, 0b1100]}
+    seen = {int(row): int(seen) for row, seen in zip(lists.order[0], lists.seen[0])}
+    assert seen == {0: 0b0001_0110, 1: 0b1100_1100}
+
+
+def test_only_blocks_to_mask_say_what_is_seen_of_them():
+    lists = block_lists(classes(["fff.", "ffff"]), 2, 2)
+    assert read(lists) == {0: ([0], [1])}
+    assert lists.seen[0, 0] == 0b1101
+
+
+def test_many_blocks_to_mask_share_what_is_seen_of_the_last():
+    first, second, rest = ["p.", ".."], [".p", ".."], [["..", "p."], ["..", ".."], ["p.", "p."]]
+    blocks = [first] * 6 + [second] + rest
+    lists = block_lists(classes(["".join(block[row] for block in blocks) for row in range(2)]), 2, 2)
+    assert np.uint32(lists.seen[0, 0]) == 0b0101_0010_0001_0001_0001_0001_0001_0001
+    assert int(lists.total[0, 0]) == 9
 
 
 def test_what_fills_a_row_up_is_seen_by_nobody():

@@ -69,7 +69,7 @@ def gradients(
     )
 
     def kernel(*refs):
-        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
+        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, work_ref, *refs = refs
         dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, written), columns = refs
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
         (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
@@ -175,7 +175,7 @@ def gradients(
             matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
             return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, work_ref)
 
     own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
     numbers = ((tiles.columns,), jnp.float32)
@@ -194,5 +194,5 @@ def gradients(
         scratch=(rows, between, columns),
         interpret=interpret,
     )
-    dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists, dq)
+    dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, schedule.work(lists), dq)
     return (jax.freeze(dq) * scale).astype(q.dtype), dk, dv

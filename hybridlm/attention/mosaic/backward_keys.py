@@ -59,7 +59,7 @@ def key_gradients(
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
 
     def kernel(
-        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, lists_ref, dk_ref, dv_ref, *scratch
+        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, work_ref, dk_ref, dv_ref, *scratch
     ):
         rows, (dk_smem, dv_smem), columns = scratch
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
@@ -69,26 +69,27 @@ def key_gradients(
             each(functools.partial(gradients, warpgroup))
 
         def gradients(warpgroup, tile):
-            k_tile, v_tile = k_smem.at[warpgroup], v_smem.at[warpgroup]
             plgpu.barrier_wait(rows_ready.at[warpgroup])
             keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
 
             def accumulate(dk_ref, dv_ref):
                 def multiply(slot, parts, *products, is_partial):
                     behind = len(products)  # products still under way
+                    # what is computed from it anew takes no registers between steps, but instructions in each
+                    own = lax.optimization_barrier(warpgroup) if len(parts) == 1 else warpgroup
+                    k_tile, v_tile = k_smem.at[own], v_smem.at[own]
                     for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
                         plgpu.wgmma(s_ref, k_tile, q_smem.at[slot, part].T)
                         plgpu.wgmma(dp_ref, v_tile, dout_smem.at[slot, part].T)
                     for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
-                        log2_sum, delta = (
-                            predicate.vector(ref.at[slot, part], COLUMNS) for ref in (sum_smem, delta_smem)
-                        )
+                        log2_sum = predicate.vector(sum_smem.at[slot, part], COLUMNS)
                         s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
                         p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
                         if is_partial:
                             queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
                             p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
                         plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
+                        delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
                         dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=behind - 1)
                         ds = p * (dp - spread(delta, p.shape, COLUMNS))
                         plgpu.wgmma(dk_ref, ds.astype(q.dtype), q_smem.at[slot, part])
@@ -104,14 +105,14 @@ def key_gradients(
                     take(slot, *parts(tiles), is_partial=False)
                     plgpu.barrier_arrive(free.at[slot])
 
-                def partial_step(step, seen):
+                def partial_step(step, _):
                     slot = tile.slot(step)
                     plgpu.barrier_wait(ready.at[slot])
-                    when_seen(tiles, seen, warpgroup, functools.partial(take, slot, is_partial=True))
+                    when_seen(tiles, tile.seen(step), warpgroup, functools.partial(take, slot, is_partial=True))
                     plgpu.barrier_arrive(free.at[slot])
 
                 lax.fori_loop(0, tile.full, full_step, None)
-                tile.partial_steps(partial_step)
+                lax.fori_loop(tile.full, tile.total, partial_step, None)
                 plgpu.barrier_arrive(rows_free.at[warpgroup])
                 return dk_ref[...], dv_ref[...]
 
@@ -134,7 +135,7 @@ def key_gradients(
             matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
             return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, work_ref)
 
     own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
     numbers = ((tiles.columns,), jnp.float32)
@@ -148,4 +149,4 @@ def key_gradients(
         scratch=(rows, (found, found), columns),
         interpret=interpret,
     )
-    return kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, lists)
+    return kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, schedule.work(lists))

@@ -57,7 +57,7 @@ def query_gradient(
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
 
     def kernel(*refs):
-        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, q_facts_ref, k_facts_ref, lists_ref, *refs = refs
+        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, q_facts_ref, k_facts_ref, work_ref, *refs = refs
         dq_ref, delta_ref, rows, (dq_smem, delta_smem), columns = refs
         (q_smem, out_smem, dout_smem, sum_smem, *q_facts_smem), rows_ready, rows_free = rows
         (k_smem, v_smem, *k_facts_smem), ready, free = columns
@@ -101,14 +101,14 @@ def query_gradient(
                     take(slot, *parts(tiles), is_partial=False)
                     plgpu.barrier_arrive(free.at[slot])
 
-                def partial_step(step, seen):
+                def partial_step(step, _):
                     slot = tile.slot(step)
                     plgpu.barrier_wait(ready.at[slot])
-                    when_seen(tiles, seen, warpgroup, functools.partial(take, slot, is_partial=True))
+                    when_seen(tiles, tile.seen(step), warpgroup, functools.partial(take, slot, is_partial=True))
                     plgpu.barrier_arrive(free.at[slot])
 
                 lax.fori_loop(0, tile.full, full_step, None)
-                tile.partial_steps(partial_step)
+                lax.fori_loop(tile.full, tile.total, partial_step, None)
                 plgpu.barrier_arrive(rows_free.at[warpgroup])
                 return dq_ref[...]
 
@@ -134,7 +134,7 @@ def query_gradient(
                 *(ref.at[tile.row, block] for ref in q_facts_ref),
             )
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, lists_ref)
+        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, work_ref)
 
     own, numbers = ((WARPGROUP_ROWS, K), q.dtype), ((WARPGROUP_ROWS,), jnp.float32)
     rows = ring(WARPGROUPS, own, own, own, numbers, *predicate.arrays(mask, "q", WARPGROUP_ROWS), readers=1)
@@ -148,4 +148,4 @@ def query_gradient(
         scratch=(rows, found, columns),
         interpret=interpret,
     )
-    return kernel(q, k, v, out, dout, log2_sum, q_facts, k_facts, lists)
+    return kernel(q, k, v, out, dout, log2_sum, q_facts, k_facts, schedule.work(lists))

@@ -1,21 +1,23 @@
 """Which kernels a mask takes, and how they stream: what was fastest on an H100 of what shared memory holds.
 
 One pass for all gradients takes five products a pair where two kernels take seven, and evaluates the mask once; but it
-clears, fills and rounds dq in float32, which costs every token the same. So it pays where rows of keys are seen by many
+clears, fills and rounds dq in float32, which costs every token the same. So it pays where keys are seen by thousands of
 queries or the mask is dear (docs/performance.md#one-pass-for-all-gradients).
 """
 
+import dataclasses
+import math
 import os
 from typing import NamedTuple
 
 from hybridlm.attention.mosaic.tiles import Tiles
-from hybridlm.masks.expressions import Arithmetic, Fact, walk
+from hybridlm.masks.expressions import Absolute, Always, Arithmetic, Comparison, Constant, Fact, Joined, walk
 from hybridlm.masks.mask import Mask
 
 LONG = 4096
-"""Queries from which on one pass pays at head width 128; of them a mask that parts the row shows about half."""
-PARTING = {"segment", "stream"}
-"""Facts that part a row into documents or streams."""
+"""Queries that may see a key from which on one pass pays at head width 128."""
+PARTING = {"stream": 2, "segment": 4}
+"""Facts that part a row, and into about how many of which a token sees one."""
 
 
 class Cut(NamedTuple):
@@ -29,8 +31,8 @@ class Cut(NamedTuple):
 
 
 CUTS = {
-    64: Cut(forward=Tiles(128, 4), queries=Tiles(128, 4, False), keys=Tiles(128, 4, False)),
-    128: Cut(forward=Tiles(128, 2), queries=Tiles(64, 2, False), keys=Tiles(64, 2, False)),
+    64: Cut(forward=Tiles(128, 4), queries=Tiles(128, 4), keys=Tiles(128, 4)),
+    128: Cut(forward=Tiles(128, 2), queries=Tiles(64, 2), keys=Tiles(64, 2)),
 }
 """By head width."""
 
@@ -40,8 +42,13 @@ IN_ONE_PASS = {64: Tiles(64, 6, False), 128: Tiles(64, 2, False)}
 
 def fastest(mask: Mask, queries: int, head_width: int) -> Cut:
     """The cut for a mask over rows of so many queries; with XLA's option for equal bits always the two kernels."""
-    in_one_pass = pays(mask, queries, head_width) and not asks_for_equal_bits()
-    return CUTS[head_width]._replace(backward=IN_ONE_PASS[head_width] if in_one_pass else None)
+    cut = CUTS[head_width]
+    if pays(mask, queries, head_width) and not asks_for_equal_bits():
+        return cut._replace(backward=IN_ONE_PASS[head_width])
+    if mask.canonical == Always(True):  # tiles are equally long, and who is fast takes one more
+        queries, keys = (dataclasses.replace(tiles, is_persistent=False) for tiles in (cut.queries, cut.keys))
+        return cut._replace(queries=queries, keys=keys)
+    return cut
 
 
 def pays(mask: Mask, queries: int, head_width: int) -> bool:
@@ -49,8 +56,25 @@ def pays(mask: Mask, queries: int, head_width: int) -> bool:
     terms = list(walk(mask.canonical))
     if any(isinstance(term, Arithmetic) and term.op == "%" for term in terms):
         return True  # no block is full
-    is_parted = any(isinstance(term, Fact) and term.name in PARTING for term in terms)
-    return head_width == 128 and queries >= LONG * (1 + is_parted)
+    parts = math.prod(PARTING.get(name, 1) for name in {term.name for term in terms if isinstance(term, Fact)})
+    return head_width == 128 and min(queries, reach(mask)) >= LONG * parts
+
+
+def reach(mask: Mask) -> int | float:
+    """How many queries may see a key, by the bounds that the mask sets to their distance."""
+    match mask.canonical:
+        case Joined("and", terms):
+            pass
+        case alone:
+            terms = (alone,)
+    bounds = []
+    for term in terms:
+        match term:
+            case Comparison("<" | "<=", Arithmetic("-", Fact(one), Fact(other)), Constant(bound)) if one != other:
+                bounds.append(bound)
+            case Comparison("<" | "<=", Absolute(Arithmetic("-", Fact(one), Fact(other))), Constant(bound)):
+                bounds.append(2 * bound)
+    return 1 + sum(bounds) if bounds else math.inf
 
 
 def asks_for_equal_bits() -> bool:

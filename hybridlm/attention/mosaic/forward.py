@@ -53,7 +53,7 @@ def forward(
     schedule = Schedule(H, T // BLOCK_ROWS, B, tiles, (k.nbytes + v.nbytes) // (B * H))
     to_log2 = scale * LOG2_E
 
-    def kernel(q_ref, k_ref, v_ref, q_facts_ref, k_facts_ref, lists_ref, out_ref, lse_ref, *scratch):
+    def kernel(q_ref, k_ref, v_ref, q_facts_ref, k_facts_ref, work_ref, out_ref, lse_ref, *scratch):
         rows, (out_smem, lse_smem, turn), keys, values = scratch
         (q_smem, *q_facts_smem), q_ready, q_free = rows
         (k_smem, *k_facts_smem), k_ready, k_free = keys
@@ -152,7 +152,7 @@ def forward(
             return (v_ref.at[tile.batch, tile.columns(step), lax.div(tile.head, group)],)
 
         streams = [Stream(keys_of, *keys), Stream(values_of, *values)]
-        run(compute, Stream(of_rows, *rows), streams, schedule, lists_ref)
+        run(compute, Stream(of_rows, *rows), streams, schedule, work_ref)
 
     own_matrix, matrix = (((length, K), q.dtype) for length in (WARPGROUP_ROWS, tiles.columns))
     rows = ring(WARPGROUPS, own_matrix, *predicate.arrays(mask, "q", WARPGROUP_ROWS), readers=1)
@@ -170,7 +170,7 @@ def forward(
         scratch=(rows, found, keys, ring(tiles.stages, matrix)),
         interpret=interpret,
     )
-    return kernel(q, k, v, q_facts, k_facts, lists)
+    return kernel(q, k, v, q_facts, k_facts, schedule.work(lists))
 
 
 def add_product(acc: Array, left: Array, right: Any, meanwhile: Any) -> Array:

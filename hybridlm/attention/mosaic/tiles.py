@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,8 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
-from hybridlm.attention.block_lists import BlockLists
+from hybridlm.attention.block_lists import REMEMBERED, BlockLists
+from hybridlm.attention.mosaic.rounds import NONE, rounds
 
 WARPGROUPS = 2
 WARPGROUP_ROWS = 64
@@ -33,9 +34,6 @@ its three warpgroups, and who asks for more waits for ever."""
 
 CACHE = 40 << 20
 """Bytes of columns that thread blocks may walk at the same time; an H100's second cache has 50 MB."""
-
-_GOLDEN = 0.618
-"""A thread block's place moves on by this share of the grid each round, so that none gets the long tiles alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +59,8 @@ class Tile:
 
     Attributes:
       row: of the facts. index: which 128 rows. full: steps without a mask. total: all steps.
-      columns: of a step. slot: the place of a step in shared memory. seen: of a step, its sub-blocks (`BlockLists`);
-        first_seen: of the first with a mask.
+      columns: of a step. slot: the place of a step in shared memory. seen: of a step with a mask, bits of its
+        sub-blocks (`BlockLists`).
     """
 
     batch: Array
@@ -73,22 +71,11 @@ class Tile:
     total: Array
     columns: Callable[[Array | int], pl.Slice]
     slot: Callable[[Array | int], Array]
-    seen: Callable[[Array | int], Array]
-    first_seen: Array
+    seen: Callable[[Array], Array]
 
     def rows(self, warpgroup: Array | int) -> pl.Slice:
         """The rows of a warpgroup."""
         return pl.ds(self.index * BLOCK_ROWS + warpgroup * WARPGROUP_ROWS, WARPGROUP_ROWS)
-
-    def partial_steps(self, visit: Callable[[Array, Array], None]) -> None:
-        """visit(step, seen) for each step with a mask; `seen` is read a step ahead, for memory is far."""
-
-        def visit_next(step, seen):
-            following = self.seen(step + 1)
-            visit(step, seen)
-            return following
-
-        lax.fori_loop(self.full, self.total, visit_next, self.first_seen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +89,17 @@ class Stream:
 
     def fetch(self, tile: Tile, step: Array | int, slot: Array | int) -> None:
         """Copies a step of the tile as soon as the slot is free."""
+        arrays = self.source(tile, step)  # first, for the list is far
         plgpu.barrier_wait(self.free.at[slot])
-        for array, slots in zip(self.source(tile, step), self.slots):
+        for array, slots in zip(arrays, self.slots):
             plgpu.copy_gmem_to_smem(array, slots.at[slot], self.ready.at[slot])
+
+
+class Work(NamedTuple):
+    """The blocks of each row of tiles, and the tile of each round and thread block."""
+
+    lists: BlockLists
+    rounds: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,46 +132,50 @@ class Schedule:
     def thread_blocks(self) -> int:
         return min(processors(), self.count) if self.tiles.is_persistent else self.count
 
-    def each(self, lists: BlockLists, visit: Callable[[Tile], None]) -> None:
+    def work(self, lists: BlockLists) -> Work:
+        """What a kernel reads of the lists."""
+        return Work(lists, jnp.asarray(rounds(self.count, self.rows, self.together, self.thread_blocks)))
+
+    def each(self, work: Work, visit: Callable[[Tile], None]) -> None:
         """Visits this thread block's tiles; the slots of one follow those of the tile before."""
-        count, blocks, place = self.count, self.thread_blocks, lax.axis_index("processor")
+        place = lax.axis_index("processor")
+        if not self.tiles.is_persistent:
+            return visit(self._tile(work.lists, place, 0))
+        last = work.rounds.shape[0] - 1
 
-        def number(round):
-            return round * blocks + lax.rem(place + round * int(_GOLDEN * blocks), blocks)
-
-        def visit_next(round, taken):
-            tile = self._tile(lists, number(round), taken)
+        def visit_next(round, carry):
+            taken, number = carry
+            following = work.rounds[lax.min(round + 1, last), place]  # a tile ahead, for memory is far
+            tile = self._tile(work.lists, number, taken)
             visit(tile)
-            return taken + tile.total
+            return taken + tile.total, following
 
-        has_last = number(count // blocks) < count
-        lax.fori_loop(0, count // blocks + has_last.astype("int32"), visit_next, 0)
+        has_last = work.rounds[last, place] != NONE
+        lax.fori_loop(0, last + has_last.astype("int32"), visit_next, (jnp.int32(0), work.rounds[0, place]))
+        return None
 
-    def _tile(self, lists: BlockLists, number: Array, taken: Array) -> Tile:
+    def _tile(self, lists: BlockLists, number: Array, taken: Array | int) -> Tile:
         number, side = lax.div(number, self.together), lax.rem(number, self.together)
         number, rank = lax.div(number, self.rows), lax.rem(number, self.rows)
         parts = self.heads // self.together
         batch, part = lax.div(number, parts), lax.rem(number, parts)
         row, width = 0 if lists.order.shape[0] == 1 else batch, self.tiles.columns
-        last = lists.seen.shape[-1] - 1
-        full = lists.full[row, rank] * self.steps_per_block
+        full, bits = lists.full[row, rank], lists.seen[row, rank]
 
         def seen(step):
-            if width == PART:
-                return jnp.int32(0)  # nobody asks
-            return lists.seen[row, rank, lax.min(lax.div(step, self.steps_per_block), last)]
+            number = lax.min(lax.div(step, self.steps_per_block) - full, REMEMBERED)
+            return lax.shift_right_logical(bits, 4 * number)
 
         return Tile(
             batch=batch,
             head=part * self.together + side,
             row=row,
             index=lists.order[row, rank],
-            full=full,
+            full=full * self.steps_per_block,
             total=lists.total[row, rank] * self.steps_per_block,
             columns=lambda step: pl.ds(lists.column[row, rank, lax.div(step, self.steps_per_block)] * width, width),
             slot=lambda step: lax.rem(taken + step, self.tiles.stages),
             seen=seen,
-            first_seen=seen(full),
         )
 
 
@@ -190,7 +189,7 @@ def run(
     rows: Stream,
     streams: list[Stream],
     schedule: Schedule,
-    lists: BlockLists,
+    work: Work,
 ) -> None:
     """Calls compute(warpgroup, each) in all warpgroups but the last, which streams; each(visit) goes through the tiles.
 
@@ -198,7 +197,7 @@ def run(
     """
     warpgroup = lax.axis_index("warpgroup")
     to_compute, to_stream = REGISTERS
-    each = functools.partial(schedule.each, lists)
+    each = functools.partial(schedule.each, work)
 
     def for_each_slot(act):
         @pl.loop(0, schedule.tiles.stages)
@@ -223,9 +222,12 @@ def run(
                 for stream in streams:
                     stream.fetch(tile, step, tile.slot(step))
 
+            # the rows' slots are free once the tile before is done, all of the ring but one sooner
+            early = lax.min(tile.total, schedule.tiles.stages - 1)
+            pl.loop(0, early)(fetch)
             for slot in range(WARPGROUPS):
                 rows.fetch(tile, slot, slot)
-            pl.loop(0, tile.total)(fetch)
+            pl.loop(early, tile.total)(fetch)
 
         each(copy)
         for_each_slot(plgpu.barrier_wait)
@@ -241,13 +243,11 @@ def parts(tiles: Tiles) -> list[pl.Slice]:
 def when_seen(tiles: Tiles, seen: Array, warpgroup: Array, take: Callable[..., None]) -> None:
     """Takes the parts of a step in which the warpgroup's rows see something: both at once, or the one."""
     chosen = parts(tiles)
-    if len(chosen) == 1:
-        return take(*chosen)
     first, second = (lax.shift_right_logical(seen, 2 * warpgroup + number) & 1 for number in range(2))
-    for times, some in (first & second, chosen), (first & ~second, chosen[:1]), (second & ~first, chosen[1:]):
+    cases = [(first & second, chosen), (first & ~second, chosen[:1]), (second & ~first, chosen[1:])]
+    for times, some in cases if len(chosen) == 2 else [(first, chosen)]:
         # a loop of no or one turn is a condition on what changes accumulators
         lax.fori_loop(0, times, lambda _, __, some=some: take(*some), None)
-    return None
 
 
 def ring(count: int, *arrays: tuple[tuple[int, ...], Any], readers: int = WARPGROUPS) -> tuple:

@@ -17,8 +17,14 @@ CAUSAL = masks.causal()
     [
         (CAUSAL & masks.valid(), 128, 4096),
         (CAUSAL | masks.prefix(512), 128, 4096),
-        (CAUSAL & masks.same_segment(), 128, 8192),
+        (CAUSAL & masks.same_segment(), 128, 16384),
         (masks.block_diffusion(), 128, 8192),
+        (masks.block_diffusion() & masks.same_segment(), 128, 32768),
+        (CAUSAL & masks.window(1023), 128, None),
+        (masks.custom(lambda q, k: (q.index - k.index < 5000) & (k.index <= q.index)), 128, 4096),
+        (masks.custom(lambda q, k: abs(q.index - k.index) <= 2047), 128, None),
+        (masks.custom(lambda q, k: abs(q.index - k.index) <= 2048), 128, 4096),
+        (masks.window(9) | masks.prefix(512), 128, 4096),
         (CAUSAL & masks.strided(4), 128, 128),
         (CAUSAL & masks.strided(4) & masks.same_segment(), 64, 128),
         (masks.custom(lambda q, k: q.index % 3 == k.index % 3), 64, 128),
@@ -31,6 +37,12 @@ def test_one_pass_is_for_long_rows_and_dear_masks(mask, head_width, shortest, mo
     lengths = [128 << i for i in range(10)]
     taken = [length for length in lengths if cuts.fastest(mask, length, head_width).backward]
     assert taken == [length for length in lengths if shortest and length >= shortest]
+
+
+def test_tiles_of_the_same_length_have_a_thread_block_each():
+    assert not cuts.fastest(masks.bidirectional(), 2048, 64).keys.is_persistent
+    assert cuts.fastest(masks.bidirectional() & masks.valid(), 2048, 64).keys.is_persistent
+    assert cuts.fastest(CAUSAL, 2048, 64) == cuts.CUTS[64]
 
 
 @pytest.mark.parametrize(

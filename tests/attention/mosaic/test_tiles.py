@@ -9,10 +9,8 @@ from hybridlm.attention.mosaic import tiles
 from hybridlm.attention.mosaic.tiles import Schedule, Tiles
 
 BATCH, HEADS, ROWS = 2, 6, 4
-LISTS = BlockLists(
-    *(jnp.zeros((1, ROWS), int),) * 3, column=jnp.zeros((1, ROWS, 1), int), seen=jnp.zeros((1, ROWS, 1), int)
-)
-LISTS = BlockLists(jnp.array([[3, 2, 1, 0]]), LISTS.full, LISTS.total, LISTS.column, LISTS.seen)
+NOTHING = jnp.zeros((1, ROWS), int)
+LISTS = BlockLists(jnp.array([[3, 2, 1, 0]]), NOTHING, NOTHING, jnp.zeros((1, ROWS, 1), int), NOTHING)
 
 
 def visited(columns_bytes, monkeypatch):
