@@ -25,7 +25,7 @@ from hybridlm.training.work import peak_flops
 
 ATTENTION, PRODUCTS, HEAD, OPTIMIZER, REST = "attention", "products of layers", "head", "optimizer", "the rest"
 PARTS = {
-    ATTENTION: r"cudnn|fmha|dot_product_attention|jit\((forward|query_gradient|key_gradients)\)",
+    ATTENTION: r"cudnn|fmha|dot_product_attention|jit\((forward|gradients|query_gradient|key_gradients)\)",
     HEAD: r"\bhead\b|odds",
     OPTIMIZER: r"\boptimizer\b",
     PRODUCTS: r"nvjet|gemm|cutlass|cublas|dot_general",

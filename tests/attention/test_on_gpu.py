@@ -327,7 +327,7 @@ def receive(process, pipe, seconds, doing):
         return f"FAILED, ended while {doing}"
 
 
-def run(names, seconds=70):
+def run(names, seconds=120):
     """All cases at once until compiled, then one by one; how many failed."""
     # nobody takes the whole card, or spends minutes on trying out how the reference multiplies fastest
     os.environ.update(XLA_PYTHON_CLIENT_PREALLOCATE="false", XLA_FLAGS="--xla_gpu_autotune_level=0")

@@ -18,19 +18,9 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.predicate import COLUMNS, spread
-from hybridlm.attention.mosaic.tiles import (
-    BLOCK_ROWS,
-    LOG2_E,
-    PART,
-    WARPGROUP_ROWS,
-    WARPGROUPS,
-    Schedule,
-    Stream,
-    Tiles,
-    launch,
-    ring,
-    run,
-)
+from hybridlm.attention.mosaic.schedule import Schedule
+from hybridlm.attention.mosaic.stream import Stream, launch, ring, run
+from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, LOG2_E, PART, WARPGROUP_ROWS, WARPGROUPS, Tiles
 from hybridlm.masks.mask import Mask
 
 

@@ -12,19 +12,16 @@ from jax.experimental.pallas import mosaic_gpu as plgpu
 from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.predicate import ROWS, spread
+from hybridlm.attention.mosaic.schedule import Schedule
+from hybridlm.attention.mosaic.stream import Stream, launch, ring, run
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
     LOG2_E,
     PART,
     WARPGROUP_ROWS,
     WARPGROUPS,
-    Schedule,
-    Stream,
     Tiles,
-    launch,
     parts,
-    ring,
-    run,
     when_seen,
 )
 from hybridlm.masks.mask import Mask

@@ -5,13 +5,12 @@ clears, fills and rounds dq in float32, which costs every token the same. So it 
 queries or the mask is dear (docs/performance.md#one-pass-for-all-gradients).
 """
 
-import dataclasses
 import math
 import os
 from typing import NamedTuple
 
 from hybridlm.attention.mosaic.tiles import Tiles
-from hybridlm.masks.expressions import Absolute, Always, Arithmetic, Comparison, Constant, Fact, Joined, walk
+from hybridlm.masks.expressions import Absolute, Arithmetic, Comparison, Constant, Fact, Joined, walk
 from hybridlm.masks.mask import Mask
 
 LONG = 4096
@@ -36,19 +35,14 @@ CUTS = {
 }
 """By head width."""
 
-IN_ONE_PASS = {64: Tiles(64, 6, False), 128: Tiles(64, 2, False)}
+IN_ONE_PASS = {64: Tiles(64, 6), 128: Tiles(64, 2, False)}
 """By head width, of the kernel for all gradients."""
 
 
 def fastest(mask: Mask, queries: int, head_width: int) -> Cut:
     """The cut for a mask over rows of so many queries; with XLA's option for equal bits always the two kernels."""
-    cut = CUTS[head_width]
-    if pays(mask, queries, head_width) and not asks_for_equal_bits():
-        return cut._replace(backward=IN_ONE_PASS[head_width])
-    if mask.canonical == Always(True):  # tiles are equally long, and who is fast takes one more
-        queries, keys = (dataclasses.replace(tiles, is_persistent=False) for tiles in (cut.queries, cut.keys))
-        return cut._replace(queries=queries, keys=keys)
-    return cut
+    in_one_pass = pays(mask, queries, head_width) and not asks_for_equal_bits()
+    return CUTS[head_width]._replace(backward=IN_ONE_PASS[head_width] if in_one_pass else None)
 
 
 def pays(mask: Mask, queries: int, head_width: int) -> bool:

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from hybridlm import masks
 from hybridlm.attention import dense
-from hybridlm.attention.mosaic import call, cuts, forward, tiles
+from hybridlm.attention.mosaic import call, cuts, forward, schedule, stream, tiles
 from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.facts import tokens
 
@@ -52,7 +52,7 @@ def interpreter(monkeypatch):
         else:
             copy(source, target)
 
-    monkeypatch.setattr(tiles, "processors", lambda: 1)
+    monkeypatch.setattr(schedule, "processors", lambda: 1)
     monkeypatch.setattr(forward, "add_product", add_product)
     for name, instead in {
         "ACC": plgpu.REGS,  # memory, multiplied into at once
@@ -114,7 +114,7 @@ def test_interpreted_kernels_equal_the_reference(interpreter, cut):
 
 def test_registers_are_there():
     """A block's threads share 65,536, which it gets at launch in eights per thread, and nothing is added later."""
-    to_compute, to_stream = tiles.REGISTERS
+    to_compute, to_stream = stream.REGISTERS
     threads = 128 * (tiles.WARPGROUPS + 1)
     at_launch = 65536 // threads // 8 * 8
     assert tiles.WARPGROUPS * to_compute + to_stream <= (tiles.WARPGROUPS + 1) * at_launch

@@ -39,12 +39,6 @@ def test_one_pass_is_for_long_rows_and_dear_masks(mask, head_width, shortest, mo
     assert taken == [length for length in lengths if shortest and length >= shortest]
 
 
-def test_tiles_of_the_same_length_have_a_thread_block_each():
-    assert not cuts.fastest(masks.bidirectional(), 2048, 64).keys.is_persistent
-    assert cuts.fastest(masks.bidirectional() & masks.valid(), 2048, 64).keys.is_persistent
-    assert cuts.fastest(CAUSAL, 2048, 64) == cuts.CUTS[64]
-
-
 @pytest.mark.parametrize(
     ("flags", "is_forbidden"),
     [

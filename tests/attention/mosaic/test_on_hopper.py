@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from hybridlm import masks
-from hybridlm.attention.mosaic import call, cuts, tiles
+from hybridlm.attention.mosaic import call, cuts, schedule
 from hybridlm.facts import tokens
 from hybridlm.planning import chips, program
 
@@ -41,7 +41,7 @@ def test_products_are_asynchronous_and_sums_stay_in_registers(h100, width, passe
     """Where registers do not suffice, ptxas waits for each product before the next, and says so as C7511 or C7512."""
     monkeypatch.setenv("MOSAIC_GPU_DUMP_PTXAS", "1")
     monkeypatch.setenv("MOSAIC_GPU_DUMP_TO", str(tmp_path))
-    monkeypatch.setattr(tiles, "processors", lambda: 132)
+    monkeypatch.setattr(schedule, "processors", lambda: 132)
     cut = cuts.CUTS[width]._replace(backward=PASSES[passes][width])
 
     def gradients(segment, q, k, v, dout):
