@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etils import epath
 
 from hybridlm.config import trained
-from hybridlm.config.errors import nearest, require
+from hybridlm.config.errors import ConfigError, Unplaced, nearest, require
 from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.written_combinations import column
@@ -50,6 +50,9 @@ def _reading(experiment: Experiment, asked: str) -> Reading:
     known = own | experiment.evaluation.readings
     require(name in known, f"--readings names {name!r}, which is no reading of this model{nearest(name, known)}")
     require(len(how) <= 2, f"--readings={asked} has too many parts; write NAME, NAME:ESTIMATOR or NAME:chain:ORDER.")
-    reading = dataclasses.replace(known[name], **dict(zip(("estimator", "order"), how)))
+    try:
+        reading = dataclasses.replace(known[name], **dict(zip(("estimator", "order"), how)))
+    except Unplaced as error:
+        raise ConfigError(f"--readings={asked}: {str(error).removeprefix('reading.')}") from error
     trained.check(f"--readings={asked}", reading, experiment.objectives)
     return reading

@@ -45,8 +45,8 @@ REFUSED = {
     "denoise": "--readings names 'denoise', which is no reading of this model; known are ar, block, chained, masked, "
     "prefix",
     "blok:chain": "--readings names 'blok', which is no reading of this model; did you mean 'block'?",
-    "block:chian": "reading.estimator='chian' is not one of objective, chain, enumeration, order_mixture, leave_one_out"
-    "; did you mean 'chain'?",
+    "block:chian": "--readings=block:chian: estimator='chian' is not one of objective, chain, enumeration, "
+    "order_mixture, leave_one_out; did you mean 'chain'?",
     "block:chain:confidence:4": "--readings=block:chain:confidence:4 has too many parts; write NAME, NAME:ESTIMATOR or "
     "NAME:chain:ORDER.",
 }
