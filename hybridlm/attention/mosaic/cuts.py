@@ -35,7 +35,7 @@ CUTS = {
 }
 """By head width."""
 
-IN_ONE_PASS = {64: Tiles(64, 6), 128: Tiles(64, 2, False)}
+IN_ONE_PASS = {64: Tiles(64, 6, False), 128: Tiles(64, 2, False)}
 """By head width, of the kernel for all gradients."""
 
 
