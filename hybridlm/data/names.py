@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 import pyarrow
 from etils import epath
 
+from hybridlm.data.damage import DamagedData, sha256
 from hybridlm.data.documents import Entry
-from hybridlm.data.shards import DamagedData, sha256
 
 TRAINING = "train"
 """The split whose documents nobody asks for by name."""

@@ -1,26 +1,19 @@
 """Rows as records of ArrayRecord files, written once, read at random; a damaged file or record is found and named."""
 
 import errno
-import hashlib
 from collections.abc import Iterable
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 from etils import epath
 
+from hybridlm.data.damage import DamagedData, sha256
 from hybridlm.data.directories import local_copy
 from hybridlm.data.manifest import Shard
 
 # One record a group, or every random read would decompress its neighbours.
 _WRITER_OPTIONS = "group_size:1,zstd:1"
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
-
-
-class DamagedData(OSError):
-    """A file of prepared rows is not what was written: cut short, overwritten, missing, or bits have flipped."""
-
-    def __init__(self, path: epath.Path, problem: str):
-        super().__init__(f"{path}: {problem}. The file is damaged: copy it again, or prepare the data anew.")
 
 
 def write(blocks: Iterable[np.ndarray], path: epath.Path) -> Shard:
@@ -36,12 +29,6 @@ def write(blocks: Iterable[np.ndarray], path: epath.Path) -> Shard:
     except RuntimeError as error:  # all that the library raises; only the text tells a full disk from other failures
         raise OSError(errno.ENOSPC if "No space left" in str(error) else errno.EIO, str(error), str(path)) from error
     return Shard(file=path.name, rows=rows, bytes=path.stat().length, sha256=sha256(path))
-
-
-def sha256(path: epath.Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class ShardReader:

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from hybridlm.categories.lexicon import Lexicon, WordRanks
 from hybridlm.config.errors import ConfigError
 from hybridlm.data import tokenizer_files
-from hybridlm.data.shards import DamagedData, sha256
+from hybridlm.data.damage import DamagedData, sha256
 from hybridlm.data.tokenizer import Tokenizer
 
 COUNTS, WORDS, TERMS, DOMAINS = "counts.npy", "words.txt.zst", "terms.json.zst", "domains.json"

@@ -22,8 +22,8 @@ from hybridlm.config.evaluation import EvaluationConfig, Reading
 from hybridlm.config.experiment import Experiment
 from hybridlm.config.near_paths import near
 from hybridlm.data import tokenizer_files
+from hybridlm.data.damage import sha256
 from hybridlm.data.prepare import EVALUATION, prepare_for_evaluation
-from hybridlm.data.shards import sha256
 from hybridlm.data.vocabulary import Vocabulary
 from hybridlm.evaluation.task import Task, task_of
 from hybridlm.interop import Pretrained

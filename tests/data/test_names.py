@@ -4,10 +4,10 @@ import pytest
 from etils import epath
 
 from hybridlm.data import manifest, names
+from hybridlm.data.damage import DamagedData
 from hybridlm.data.documents import Entry
 from hybridlm.data.prepare import prepare_for_evaluation
 from hybridlm.data.progress import silent
-from hybridlm.data.shards import DamagedData
 
 
 def entry(place, name, group):

@@ -19,10 +19,10 @@ from hybridlm.config.sources import Source
 from hybridlm.data import tokenizer_json
 from hybridlm.data.audit import Duplicates
 from hybridlm.data.corpus import Corpus
+from hybridlm.data.damage import DamagedData
 from hybridlm.data.prepare import prepare
 from hybridlm.data.prepared import open_prepared
 from hybridlm.data.progress import silent
-from hybridlm.data.shards import DamagedData
 from hybridlm.data.vocabulary import save_vocabulary
 from hybridlm.evaluation import task as tasks
 from hybridlm.evaluation.task import task_of

@@ -28,6 +28,13 @@ for module in [module.name for module in pkgutil.walk_packages(hybridlm.__path__
     importlib.import_module(module)
 """
 
+STEPS_WITHOUT_READERS = """
+import sys
+import benchmarks.train_step, benchmarks.roofline, benchmarks.objectives
+asked = {"array_record", "grain", "tensorflow", "seqio", "torch"} & set(sys.modules)
+assert not asked, f"the benchmarks of steps, for machines with jax alone, ask for {asked}"
+"""
+
 
 def in_new_interpreter(program: str) -> str:
     command = [sys.executable, "-W", "error", "-c", program]
@@ -47,3 +54,7 @@ def test_help_configs_and_masks_need_no_jax():
 
 def test_no_module_asks_for_tensorflow_or_warns():
     assert in_new_interpreter(WITHOUT_TENSORFLOW) == ""
+
+
+def test_steps_can_be_timed_where_nothing_reads_data():
+    assert in_new_interpreter(STEPS_WITHOUT_READERS) == ""
