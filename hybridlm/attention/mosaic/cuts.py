@@ -64,9 +64,9 @@ def reach(mask: Mask) -> int | float:
     bounds = []
     for term in terms:
         match term:
-            case Comparison("<" | "<=", Arithmetic("-", Fact(one), Fact(other)), Constant(bound)) if one != other:
+            case Comparison("<" | "<=", Arithmetic("-", Fact(a), Fact(b)), Constant(bound)) if a != b:
                 bounds.append(bound)
-            case Comparison("<" | "<=", Absolute(Arithmetic("-", Fact(one), Fact(other))), Constant(bound)):
+            case Comparison("<" | "<=", Absolute(Arithmetic("-", Fact(a), Fact(b))), Constant(bound)) if a != b:
                 bounds.append(2 * bound)
     return 1 + sum(bounds) if bounds else math.inf
 
