@@ -1,6 +1,5 @@
 """The last lines of an evaluation: what every reading costs in all, where that is written, and what to type next."""
 
-import itertools
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -20,9 +19,9 @@ def lines(scores: Scores, directory: epath.Path, page: str, files: Sequence[str]
 
 
 def next_of(scores: Scores, directory: epath.Path) -> str:
-    """The line that says how to compare two readings of the report, or the report with another."""
-    pair = _pair(scores, directory)
-    return f"{comparison(pair, directory)}{MEANING if OTHER in pair else ''}"
+    """The line that says how to compare readings of the report, or the report with another."""
+    paths = _comparable(scores, directory)
+    return f"{comparison(paths, directory)}{MEANING if OTHER in paths else ''}"
 
 
 def comparison(paths: Sequence[epath.PathLike], directory: epath.Path) -> str:
@@ -50,10 +49,12 @@ def _told(row: Row) -> str:
     return f"{row.mean:.3f}{ends}"
 
 
-def _pair(scores: Scores, directory: epath.Path) -> tuple[str, str]:
-    """Two readings that can be compared, the baseline first where there is one; else the report and another."""
+def _comparable(scores: Scores, directory: epath.Path) -> Sequence[str]:
+    """All readings of the first kind that has several, the baseline first where it has one; else the report and
+    another."""
     columns = sorted(_alike(scores), key=lambda column: not column.is_baseline)
-    for first, other in itertools.combinations(columns, 2):
-        if first.kind == other.kind:
-            return f"{directory}@{first.name}", f"{directory}@{other.name}"
+    for first in columns:
+        alike = [f"{directory}@{column.name}" for column in columns if column.kind == first.kind]
+        if len(alike) > 1:
+            return alike
     return str(directory), OTHER

@@ -25,11 +25,11 @@ def test_every_reading_of_all_tokens_is_told_with_its_kind_and_interval(scores):
         "overall, in nats per token: masked 4.000 [3.950, 4.050] (share), unigram 6.000 [5.950, 6.050] (exact), "
         "ar 3.000 [2.950, 3.050] (exact), gated 2.900 [2.850, 2.950] (exact)",
         "report: runs/again/report.html, beside it scores.csv, tokens.parquet",
-        "next: hybridlm compare runs/again@unigram runs/again@ar --output=runs/again/compared",
+        "next: hybridlm compare runs/again@unigram runs/again@ar runs/again@gated --output=runs/again/compared",
     ]
 
 
-def test_without_a_baseline_two_of_one_kind_are_compared(scores):
+def test_without_a_baseline_those_of_one_kind_are_compared(scores):
     *_, command = said(of(scores, "masked", "ar", "gated"))
     assert command == "next: hybridlm compare runs/again@ar runs/again@gated --output=runs/again/compared"
 
