@@ -32,7 +32,7 @@ STEPS_WITHOUT_READERS = """
 import sys
 import benchmarks.train_step, benchmarks.roofline, benchmarks.objectives
 asked = {"array_record", "grain", "tensorflow", "seqio", "torch"} & set(sys.modules)
-assert not asked, f"the benchmarks of steps, for machines with jax alone, ask for {asked}"
+assert not asked, f"the benchmarks of steps read no data and ask for {asked}"
 """
 
 

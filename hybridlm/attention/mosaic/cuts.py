@@ -7,7 +7,7 @@ queries or the mask is dear (docs/performance.md#one-pass-for-all-gradients).
 
 import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.masks.expressions import Absolute, Arithmetic, Comparison, Constant, Fact, Joined, walk
@@ -64,11 +64,17 @@ def reach(mask: Mask) -> int | float:
     bounds = []
     for term in terms:
         match term:
-            case Comparison("<" | "<=", Arithmetic("-", Fact(a), Fact(b)), Constant(bound)) if a != b:
+            case Comparison("<" | "<=", Arithmetic("-", a, b), Constant(bound)) if _counts_tokens(a, b):
                 bounds.append(bound)
-            case Comparison("<" | "<=", Absolute(Arithmetic("-", Fact(a), Fact(b))), Constant(bound)) if a != b:
+            case Comparison("<" | "<=", Absolute(Arithmetic("-", a, b)), Constant(bound)) if _counts_tokens(a, b):
                 bounds.append(2 * bound)
     return 1 + sum(bounds) if bounds else math.inf
+
+
+def _counts_tokens(a: Any, b: Any) -> bool:
+    """Is the difference of the terms that of a query's place and a key's?"""
+    are_places = all(isinstance(term, Fact) and term.name in ("index", "position") for term in (a, b))
+    return are_places and a.side != b.side
 
 
 def asks_for_equal_bits() -> bool:

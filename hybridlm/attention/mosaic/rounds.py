@@ -1,8 +1,8 @@
-"""Which tile each thread block takes in which round, so that all end together whatever the mask.
+"""Which tile each thread block takes in which round, so that all end at about the same time under most masks.
 
-On Hopper no thread block can fetch its next tile from a common counter here, and the lengths of tiles are known on the
-device alone. But within a row of the batch tiles come from the longest to the shortest. So thread blocks get the same
-share of every rank: then they get the same share of every profile that falls.
+No thread block can fetch its next tile from a common counter, for Pallas has no atomic that returns what it found, and
+the lengths of tiles are known on the device alone. But within a row of the batch tiles come from the longest to the
+shortest. So thread blocks get nearly the same share of every rank, and with it of lengths that fall from rank to rank.
 """
 
 import functools

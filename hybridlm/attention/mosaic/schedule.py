@@ -18,10 +18,10 @@ CACHE = 40 << 20
 
 
 class Work(NamedTuple):
-    """The blocks of each row of tiles, and the tile of each round and thread block."""
+    """The blocks of each row of tiles, and the tile of each round and thread block where one takes several."""
 
     lists: BlockLists
-    rounds: Array
+    rounds: Array | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +57,15 @@ class Schedule:
     def work(self, lists: BlockLists) -> Work:
         """What a kernel reads of the lists."""
         if not self.tiles.is_persistent:
-            return Work(lists, jnp.arange(self.count, dtype=jnp.int32)[None])
+            return Work(lists, None)
         return Work(lists, jnp.asarray(rounds(self.count, self.rows, self.together, self.thread_blocks)))
 
     def each(self, work: Work, visit: Callable[[Tile], None]) -> None:
         """Visits this thread block's tiles; the slots of one follow those of the tile before."""
         place = lax.axis_index("processor")
-        if not self.tiles.is_persistent:
-            return visit(self._tile(work.lists, place, 0))
+        if work.rounds is None:
+            visit(self._tile(work.lists, place, 0))
+            return
         last = work.rounds.shape[0] - 1
 
         def visit_next(round, carry):
@@ -76,7 +77,6 @@ class Schedule:
 
         has_last = work.rounds[last, place] != NONE
         lax.fori_loop(0, last + has_last.astype("int32"), visit_next, (jnp.int32(0), work.rounds[0, place]))
-        return None
 
     def _tile(self, lists: BlockLists, number: Array, taken: Array | int) -> Tile:
         number, side = lax.div(number, self.together), lax.rem(number, self.together)

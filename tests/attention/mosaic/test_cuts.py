@@ -25,6 +25,7 @@ CAUSAL = masks.causal()
         (masks.custom(lambda q, k: abs(q.index - k.index) <= 2047), 128, None),
         (masks.custom(lambda q, k: abs(q.index - k.index) <= 2048), 128, 4096),
         (masks.window(9) | masks.prefix(512), 128, 4096),
+        (masks.custom(lambda q, k: (q.block - k.block <= 9) & (k.index <= q.index)), 128, 4096),
         (masks.custom(lambda q, k: (abs(q.index - q.position) <= 9) & (k.index <= q.index)), 128, 4096),
         (CAUSAL & masks.strided(4), 128, 128),
         (CAUSAL & masks.strided(4) & masks.same_segment(), 64, 128),

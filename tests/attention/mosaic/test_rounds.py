@@ -1,4 +1,4 @@
-"""Thread blocks that take tile after tile get every tile once, and about the same length of them under any profile."""
+"""Thread blocks that take tile after tile get every tile once, and about the same length of them."""
 
 import numpy as np
 import pytest
