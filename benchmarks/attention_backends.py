@@ -104,6 +104,7 @@ def cudnn(name: str, shape: Shape, wanted: Collection[str]) -> Functions:
 
 def mosaic(name: str, shape: Shape, wanted: Collection[str], cut: str = "") -> Functions:
     """Our kernels, with another cut than theirs if one is given."""
+    from hybridlm.attention import mosaic as kernels
     from hybridlm.attention.mosaic import call, cuts
     from hybridlm.attention.mosaic.tiles import Tiles
 
@@ -112,7 +113,7 @@ def mosaic(name: str, shape: Shape, wanted: Collection[str], cut: str = "") -> F
     static = {}
 
     def prepare(facts):
-        prepared = call.prepare(mask, facts, None)
+        prepared = kernels.prepare(mask, facts, None)
         static["prepared"] = prepared._replace(batch=None)
         return prepared.batch
 

@@ -83,16 +83,16 @@ def profiled(timed: Timed) -> dict[str, collections.Counter]:
     return spent
 
 
-def show(name: str, experiment: Experiment) -> None:
-    """Profiles a few steps and prints the table."""
-    spent = profiled(stepper(experiment, xla_gpu_enable_command_buffer=""))
+def show(name: str, experiment: Experiment, documents: int, longest: int) -> None:
+    """Profiles a few steps on rows of so many documents and prints the table, with the longest kernels of each part."""
+    spent = profiled(stepper(experiment, documents, xla_gpu_enable_command_buffer=""))
     floor = least(experiment, experiment.data.vocab_size, peak_flops() or float("inf"))
     total = sum(kernels.total() for kernels in spent.values())
     print(f"\n{name}: {total * 1e3:.2f} ms of kernels a step")
     for part, kernels in sorted(spent.items(), key=lambda item: -item[1].total()):
         bound = f"least {floor[part] * 1e3:7.2f} ms" if part in floor else ""
         print(f"  {part:20} {kernels.total() * 1e3:8.2f} ms {kernels.total() / total:6.1%}  {bound}")
-        for kernel, seconds in kernels.most_common(6):
+        for kernel, seconds in kernels.most_common(longest):
             print(f"    {seconds * 1e3:7.3f} ms  {kernel}")
 
 
@@ -103,10 +103,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--chunk", type=int, default=8192, help="tokens the head takes at once")
+    parser.add_argument("--documents", type=int, default=2, help="of every row")
+    parser.add_argument("--kernels", type=int, default=6, help="how many of each part to name")
     parser.add_argument("--only", default="ar", help="which of the objectives of benchmarks.train_step")
     flags = parser.parse_args()
     found = experiments(flags.preset, flags.rows, flags.length)
-    show(flags.only, override(found[flags.only], {"training.head_chunk": flags.chunk, "training.categories": False}))
+    experiment = override(found[flags.only], {"training.head_chunk": flags.chunk, "training.categories": False})
+    show(flags.only, experiment, flags.documents, flags.kernels)
 
 
 if __name__ == "__main__":

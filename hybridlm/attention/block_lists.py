@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Int, Int8
 
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import EMPTY, FULL, PARTIAL
-from hybridlm.masks.expressions import Comparison, Constant, Fact, join
+from hybridlm.masks.expressions import Comparison, Constant, Fact, Joined, Not, Table, join
 from hybridlm.masks.mask import Mask
 
 REMEMBERED = 7
@@ -82,6 +83,23 @@ def fill(facts: TokenFacts, rows: int, block: int) -> TokenFacts:
     filled = jax.tree.map(lambda column: jnp.pad(column, pad, mode="edge"), spread)
     there = jnp.pad(jnp.ones((rows, length), jnp.int32), pad)
     return dataclasses.replace(filled, valid=filled.valid * there, extra={**filled.extra, _IS_THERE: there})
+
+
+def filled(mask: Mask, block: int) -> Mask:
+    """The mask over rows filled up to multiples of `block`: a dense array in it grows with them."""
+    return Mask(_filled(mask.canonical, block))
+
+
+def _filled(node, block):
+    match node:
+        case Table(shape=shape, array=array):
+            pad = np.pad(array, [(0, -length % block) for length in shape])
+            return Table(pad.shape, np.packbits(pad).tobytes())
+        case Joined(op, terms):
+            return Joined(op, tuple(_filled(term, block) for term in terms))
+        case Not(inner):
+            return Not(_filled(inner, block))
+    return node
 
 
 def bounded(mask: Mask, facts: TokenFacts, block: int) -> Mask:

@@ -22,6 +22,7 @@ class Request:
       platform: "cpu", "gpu" or "tpu".
       compute_capability: of this machine's GPU, "9.0" for Hopper; where it has none and is asked about GPUs, Hopper's.
       dtype: of q, k and v. head_width: K. length: tokens of a row, T.
+      pairs: of a query and a key in the batch, over all rows whose facts may differ.
     """
 
     mask: Mask
@@ -32,13 +33,15 @@ class Request:
     dtype: jnp.dtype
     head_width: int
     length: int
+    pairs: int
 
 
 def make(
     mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, platform: str | None, dtype: Any, head_width: int
 ) -> Request:
     """The request for these tokens, refused at once if the mask reads a fact they do not carry."""
-    check(mask, q_facts, q_facts if k_facts is None else k_facts)
+    keys = q_facts if k_facts is None else k_facts
+    check(mask, q_facts, keys)
     return Request(
         mask=mask,
         is_self_attention=k_facts is None,
@@ -48,4 +51,5 @@ def make(
         dtype=jnp.dtype(dtype),
         head_width=head_width,
         length=q_facts.shape[1],
+        pairs=max(q_facts.shape[0], keys.shape[0]) * q_facts.shape[1] * keys.shape[1],
     )

@@ -231,8 +231,9 @@ def unified() -> Mask:
 def dense(values) -> Mask:
     """The slow escape hatch: a boolean array [T, S] over slots of a row, or any function of two records of fact arrays.
 
-    No kernel takes it, so attention falls to the dense path and says so. An array is stored with the mask; a function
-    cannot be, and a config that holds one refuses to be saved.
+    The kernels of Hopper GPUs read it as bits where a batch is small enough to keep them; elsewhere attention falls to
+    the dense path and says so. An array is stored with the mask; a function cannot be, and a config that holds one
+    refuses to be saved.
     """
     if callable(values):
         return Mask(Opaque(values))

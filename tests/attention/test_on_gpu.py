@@ -28,6 +28,10 @@ NEAR = 0.015
 """The largest relative error (of norms); one rounding to bfloat16 costs up to 0.004."""
 NAMES = ("out", "dq", "dk", "dv")
 IN_ONE_PASS = "mosaic, all gradients in one pass"
+AS_EXPRESSION, EXPRESSION_IN_ONE_PASS = "mosaic, reading the expression", "reading the expression, in one pass"
+"""As rows too long for bits are taken."""
+KERNELS = {IN_ONE_PASS: (True, True), AS_EXPRESSION: (False, False), EXPRESSION_IN_ONE_PASS: (False, True)}
+"""Whether they read bits, and whether all gradients are made in one pass."""
 
 
 def random(q_facts, k_facts, H, J, K):
@@ -49,9 +53,10 @@ def with_gradients(attend, q, k, v, dout):
 
 def chosen(backend, mask, q_facts, k_facts, q):
     """The attention of a backend, asked for by name; `test_plans.py` holds what the router chooses."""
-    if backend == IN_ONE_PASS:
-        K, prepared = q.shape[-1], call.prepare(mask, q_facts, k_facts)
-        cut = cuts.CUTS[K]._replace(backward=cuts.IN_ONE_PASS[K])
+    if backend in KERNELS:
+        in_bits, in_one_pass = KERNELS[backend]
+        K, prepared = q.shape[-1], call.prepare(mask, q_facts, k_facts, in_bits=in_bits)
+        cut = cuts.CUTS[K]._replace(backward=cuts.IN_ONE_PASS[K] if in_one_pass else None)
         return lambda *qkv: call.attend(prepared, *qkv, K**-0.5, cut)[0]
     return attention.plan(mask, q_facts, k_facts, dtype=q.dtype, head_width=q.shape[-1], backend=backend).attend
 
@@ -86,8 +91,8 @@ def hold_against_reference(backend, mask, q_facts, k_facts=None, *, H, J, K):
         for name, got, repeated in zip(NAMES, found, again):
             unseen = hidden.all(2 if name in ("out", "dq") else 1)
             assert not np.asarray(got)[unseen].any(), f"{name} where nothing is seen"
-            added_up = backend == IN_ONE_PASS or cuts.pays(mask, q_facts.shape[1], K)
-            if backend in ("mosaic", IN_ONE_PASS) and not (added_up and name == "dq"):
+            added_up = KERNELS[backend][1] if backend in KERNELS else cuts.pays(mask, q_facts.shape[1], K)
+            if backend != "cudnn" and not (added_up and name == "dq"):
                 assert np.array_equal(got, repeated), f"{name} of {mask!r} differs between two runs"
         return off
 
@@ -139,6 +144,23 @@ def case_block_diffusion_in_two_streams_one_key_head_128_wide():
 
 def case_block_diffusion_in_two_streams_64_wide():
     return hold_against_reference("mosaic", masks.block_diffusion(), two_streams(1024, 16), H=4, J=4, K=64)
+
+
+def case_block_diffusion_in_two_streams_as_an_expression_64_wide():
+    return hold_against_reference(AS_EXPRESSION, masks.block_diffusion(), two_streams(1024, 16), H=16, J=16, K=64)
+
+
+def case_packed_documents_as_an_expression_128_wide():
+    return hold_against_reference(AS_EXPRESSION, CAUSAL & IN_DOCUMENTS, documents(), H=8, J=8, K=128)
+
+
+def case_in_one_pass_packed_documents_as_an_expression_128_wide():
+    return hold_against_reference(EXPRESSION_IN_ONE_PASS, CAUSAL & IN_DOCUMENTS, documents(), H=8, J=4, K=128)
+
+
+def case_a_dense_array_64_wide():
+    seen = np.random.default_rng(0).random((500, 500)) < np.linspace(0, 0.2, 500)
+    return hold_against_reference("mosaic", masks.dense(seen), packed(500, (500,), (400,)), H=4, J=2, K=64)
 
 
 def case_a_prefix_for_each_row_128_wide():

@@ -43,7 +43,7 @@ ROUTES = [
     (masks.causal(), ROW, {**GPU, "dtype": jnp.float32}, "dense", "in bfloat16 or float16, not float32"),
     (masks.unified(), ROW, {**GPU, "dtype": jnp.float16}, "dense", "kernels compute in bfloat16, not float16"),
     (masks.unified(), ROW, {**GPU, "head_width": 96}, "dense", "head width 96 is not 64 or 128"),
-    (masks.dense(np.ones((128, 128), bool)), ROW, GPU, "dense", "holds a dense array or function, which no kernel"),
+    (masks.dense(np.ones((128, 128), bool)), ROW, GPU, "mosaic", "mosaic takes it"),
     (masks.causal(), ROW, {**GPU, "head_width": 60}, "dense", "head width 60 is not a multiple of 8 up to 256"),
     (masks.causal(), ROW, {**GPU, "head_width": 264}, "dense", "head width 264 is not a multiple of 8 up to 256"),
     (masks.causal(), tokens.one_document(63), GPU, "mosaic", "rows of 63 tokens are odd"),
@@ -66,6 +66,19 @@ def test_route(mask, facts, options, backend, reason):
     assert reason in explanation.reason
     planned = attention.plan(mask, facts, **{"dtype": jnp.bfloat16, "head_width": 64, **options})
     assert backend == planned.backend.NAME
+
+
+def test_a_dense_array_is_for_kernels_that_may_keep_its_bits(monkeypatch):
+    """Expressions of long rows are read inside the kernels, and go on as before."""
+    monkeypatch.setattr(mosaic, "BITS", 128 * 128 - 1)
+    mask = masks.dense(np.ones((128, 128), bool))
+    explanation = attention.explain(mask, ROW, **GPU)
+    assert explanation.backend == "dense"
+    assert "as bits, and the batch has 16,384 pairs, of which only up to 16,383 are kept" in explanation.reason
+    planned = attention.plan(masks.unified(), ROW, dtype=jnp.bfloat16, head_width=64, **GPU)
+    assert planned.backend is mosaic and not planned.prepared.in_bits
+    monkeypatch.undo()
+    assert attention.plan(mask, ROW, dtype=jnp.bfloat16, head_width=64, **GPU).prepared.in_bits
 
 
 def test_an_explanation_reads_as_a_sentence():

@@ -1,7 +1,8 @@
 """Any mask on a Hopper GPU: block-sparse flash attention, forward and backward, written with Mosaic GPU.
 
-The mask's expression is traced into the kernels and read on tiles of facts; blocks without a visible pair are skipped,
-blocks without a hidden one are not masked. Facts are data: new documents or prefixes compile nothing.
+The mask is evaluated once per batch, to a bit a pair, or, in long rows, by the kernels, on tiles of facts; blocks
+without a visible pair are skipped, blocks without a hidden one are not masked. Facts are data: new documents or
+prefixes compile nothing.
 """
 
 import warnings
@@ -18,6 +19,8 @@ from hybridlm.masks.mask import Mask
 
 NAME = "mosaic"
 HEAD_WIDTHS = (64, 128)
+BITS = 1 << 29
+"""Pairs of a batch up to which a bit of each is kept, and again for kernels that hold keys: 128 MiB in all."""
 TOO_NEW = (0, 12)
 """From this jax on, libnvJitLink compiles the kernels and ignores how they part registers (docs/attention.md)."""
 
@@ -32,8 +35,12 @@ def refusal(request: Request) -> str | None:
         return f"its kernels compute in bfloat16, not {request.dtype.name}"
     if request.head_width not in HEAD_WIDTHS:
         return f"head width {request.head_width} is not {' or '.join(map(str, HEAD_WIDTHS))}"
-    if any(isinstance(node, Table | Opaque) for node in walk(request.mask.canonical)):
-        return f"{request.mask!r} holds a dense array or function, which no kernel reads"
+    is_code = any(isinstance(node, Table | Opaque) for node in walk(request.mask.canonical))
+    if is_code and request.pairs > BITS:
+        return (
+            f"{request.mask!r} holds a dense array or function, which its kernels read as bits, and the batch has "
+            f"{request.pairs:,} pairs, of which only up to {BITS:,} are kept"
+        )
     return None
 
 
@@ -49,11 +56,13 @@ def warn_if_slow(version: str, platform: str) -> None:
 
 
 def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Any:
-    """The facts and the blocks to visit, on the device, once for all layers."""
+    """The visible pairs and the blocks to visit, on the device, once for all layers."""
     from hybridlm.attention.mosaic import call  # takes a second, which only those who run it pay
 
     warn_if_slow(jax.__version__, jax.default_backend())
-    return call.prepare(mask, q_facts, k_facts)
+    keys = q_facts if k_facts is None else k_facts
+    pairs = max(q_facts.shape[0], keys.shape[0]) * q_facts.shape[1] * keys.shape[1]
+    return call.prepare(mask, q_facts, k_facts, in_bits=pairs <= BITS)
 
 
 def attend(

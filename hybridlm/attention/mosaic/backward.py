@@ -19,12 +19,12 @@ from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.predicate import COLUMNS, spread
 from hybridlm.attention.mosaic.schedule import Schedule
+from hybridlm.attention.mosaic.sight import Pairs, Sight
 from hybridlm.attention.mosaic.stream import Stream, launch, ring, run
 from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, LOG2_E, PART, WARPGROUP_ROWS, WARPGROUPS, Tiles
-from hybridlm.masks.mask import Mask
 
 
-@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
+@functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "interpret"))  # lowered once for all layers
 def gradients(
     q: Array,
     k: Array,
@@ -32,11 +32,10 @@ def gradients(
     dout: Array,
     log2_sum: Array,
     delta: Array,
-    q_facts: tuple[Array, ...],
-    k_facts: tuple[Array, ...],
+    sight: Sight,
     lists: BlockLists,
     *,
-    mask: Mask,
+    pairs: Pairs,
     scale: float,
     tiles: Tiles,
     interpret: Any = None,
@@ -59,10 +58,11 @@ def gradients(
     )
 
     def kernel(*refs):
-        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, work_ref, *refs = refs
-        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, written), columns = refs
+        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, sight_ref, work_ref, *refs = refs
+        dq_ref, dk_ref, dv_ref, rows, (ds_smem, dq_smem, written), columns, marks = refs
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
-        (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
+        (q_smem, dout_smem, sum_smem, delta_smem), ready, free = columns
+        marks_smem, marks_ready, marks_free = marks
 
         def head_of(tile, step):
             return tile.head * group + lax.rem(step, group)
@@ -75,7 +75,7 @@ def gradients(
 
         def of_tile(warpgroup, tile):
             plgpu.barrier_wait(rows_ready.at[warpgroup])
-            keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
+            view = pairs.view(tile, warpgroup, k_facts_smem)
             ds_smem[1, warpgroup] = jnp.zeros((WARPGROUP_ROWS, PART), q.dtype)  # of the step before the first
             plgpu.commit_smem()
             plgpu.barrier_arrive(written)
@@ -110,8 +110,9 @@ def gradients(
                     s = plgpu.wgmma_accumulator_load(s_ref, wait_n=1)
                     p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
                     if is_partial:
-                        queries = predicate.along_columns(mask, "q", q_facts_smem, slot)
-                        p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
+                        plgpu.barrier_wait(marks_ready.at[slot])
+                        p = view.hide(p, 0.0, [mark.at[slot] for mark in marks_smem], pl.ds(0, PART))
+                        plgpu.barrier_arrive(marks_free.at[slot])
                     plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot])
                     delta = predicate.vector(delta_smem.at[slot], COLUMNS)
                     dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=1)
@@ -158,19 +159,22 @@ def gradients(
             block, head = tile.columns(step), head_of(tile, step)
             matrices = (ref.at[tile.batch, block, head] for ref in (q_ref, dout_ref))
             numbers = (ref.at[tile.batch, head, block] for ref in (sum_ref, delta_ref))
-            return *matrices, *numbers, *(ref.at[tile.row, block] for ref in q_facts_ref)
+            return *matrices, *numbers
 
         def of_rows(tile, warpgroup):
             block = tile.rows(warpgroup)
             matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
-            return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
+            return *matrices, *(ref.at[tile.row, block] for ref in sight_ref.rows)
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, work_ref)
+        marks_of = functools.partial(pairs.marks, sight_ref)
+        streams = [Stream(of_columns, *columns), Stream(marks_of, *marks, of_masked=True)]
+        run(compute, Stream(of_rows, *rows), streams, schedule, work_ref)
 
     own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
     numbers = ((tiles.columns,), jnp.float32)
-    rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
-    columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
+    rows = ring(WARPGROUPS, own, own, *pairs.row_arrays(WARPGROUP_ROWS), readers=1)
+    columns = ring(tiles.stages, matrix, matrix, numbers, numbers)
+    marks = ring(tiles.stages, *pairs.mark_arrays(tiles.columns))
     between = (
         plgpu.SMEM((2, WARPGROUPS, WARPGROUP_ROWS, PART), q.dtype),
         plgpu.SMEM((WARPGROUPS, *dq_tile.shape), jnp.float32),
@@ -181,8 +185,8 @@ def gradients(
         kernel,
         out_type=(jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)),
         schedule=schedule,
-        scratch=(rows, between, columns),
+        scratch=(rows, between, columns, marks),
         interpret=interpret,
     )
-    dk, dv = kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, schedule.work(lists), dq)
+    dk, dv = kernel(q, k, v, dout, log2_sum, delta, sight, schedule.work(lists), dq)
     return (jax.freeze(dq) * scale).astype(q.dtype), dk, dv

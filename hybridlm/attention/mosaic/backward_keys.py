@@ -17,6 +17,7 @@ from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.predicate import COLUMNS, spread
 from hybridlm.attention.mosaic.schedule import Schedule
+from hybridlm.attention.mosaic.sight import Pairs, Sight
 from hybridlm.attention.mosaic.stream import Stream, launch, ring, run
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
@@ -28,10 +29,9 @@ from hybridlm.attention.mosaic.tiles import (
     parts,
     when_seen,
 )
-from hybridlm.masks.mask import Mask
 
 
-@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
+@functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "interpret"))  # lowered once for all layers
 def key_gradients(
     q: Array,
     k: Array,
@@ -39,11 +39,10 @@ def key_gradients(
     dout: Array,
     log2_sum: Array,
     delta: Array,
-    q_facts: tuple[Array, ...],
-    k_facts: tuple[Array, ...],
+    sight: Sight,
     lists: BlockLists,
     *,
-    mask: Mask,
+    pairs: Pairs,
     scale: float,
     tiles: Tiles,
     interpret: Any = None,
@@ -55,19 +54,18 @@ def key_gradients(
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
 
-    def kernel(
-        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, q_facts_ref, k_facts_ref, work_ref, dk_ref, dv_ref, *scratch
-    ):
-        rows, (dk_smem, dv_smem), columns = scratch
+    def kernel(q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, sight_ref, work_ref, dk_ref, dv_ref, *scratch):
+        rows, (dk_smem, dv_smem), columns, marks = scratch
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
-        (q_smem, dout_smem, sum_smem, delta_smem, *q_facts_smem), ready, free = columns
+        (q_smem, dout_smem, sum_smem, delta_smem), ready, free = columns
+        marks_smem, marks_ready, marks_free = marks
 
         def compute(warpgroup, each):
             each(functools.partial(gradients, warpgroup))
 
         def gradients(warpgroup, tile):
             plgpu.barrier_wait(rows_ready.at[warpgroup])
-            keys = predicate.along_rows(mask, "k", k_facts_smem, warpgroup)
+            view = pairs.view(tile, warpgroup, k_facts_smem)
 
             def accumulate(dk_ref, dv_ref):
                 def multiply(slot, parts, *products, is_partial):
@@ -83,8 +81,7 @@ def key_gradients(
                         s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
                         p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
                         if is_partial:
-                            queries = predicate.along_columns(mask, "q", q_facts_smem, slot, part)
-                            p = predicate.hide(mask, p, 0.0, keys, queries, of_rows="k")
+                            p = view.hide(p, 0.0, [mark.at[slot] for mark in marks_smem], part)
                         plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
                         delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
                         dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=behind - 1)
@@ -105,7 +102,9 @@ def key_gradients(
                 def partial_step(step, _):
                     slot = tile.slot(step)
                     plgpu.barrier_wait(ready.at[slot])
+                    plgpu.barrier_wait(marks_ready.at[slot])
                     when_seen(tiles, tile.seen(step), warpgroup, functools.partial(take, slot, is_partial=True))
+                    plgpu.barrier_arrive(marks_free.at[slot])
                     plgpu.barrier_arrive(free.at[slot])
 
                 lax.fori_loop(0, tile.full, full_step, None)
@@ -125,25 +124,28 @@ def key_gradients(
             block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
             matrices = (ref.at[tile.batch, block, head] for ref in (q_ref, dout_ref))
             numbers = (ref.at[tile.batch, head, block] for ref in (sum_ref, delta_ref))
-            return *matrices, *numbers, *(ref.at[tile.row, block] for ref in q_facts_ref)
+            return *matrices, *numbers
 
         def of_rows(tile, warpgroup):
             block = tile.rows(warpgroup)
             matrices = (ref.at[tile.batch, block, tile.head] for ref in (k_ref, v_ref))
-            return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
+            return *matrices, *(ref.at[tile.row, block] for ref in sight_ref.rows)
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, work_ref)
+        marks_of = functools.partial(pairs.marks, sight_ref)
+        streams = [Stream(of_columns, *columns), Stream(marks_of, *marks, of_masked=True)]
+        run(compute, Stream(of_rows, *rows), streams, schedule, work_ref)
 
     own, matrix = ((WARPGROUP_ROWS, K), q.dtype), ((tiles.columns, K), q.dtype)
     numbers = ((tiles.columns,), jnp.float32)
-    rows = ring(WARPGROUPS, own, own, *predicate.arrays(mask, "k", WARPGROUP_ROWS), readers=1)
-    columns = ring(tiles.stages, matrix, matrix, numbers, numbers, *predicate.arrays(mask, "q", tiles.columns))
+    rows = ring(WARPGROUPS, own, own, *pairs.row_arrays(WARPGROUP_ROWS), readers=1)
+    columns = ring(tiles.stages, matrix, matrix, numbers, numbers)
+    marks = ring(tiles.stages, *pairs.mark_arrays(tiles.columns))
     found = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
     kernel = launch(
         kernel,
         out_type=(jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)),
         schedule=schedule,
-        scratch=(rows, (found, found), columns),
+        scratch=(rows, (found, found), columns, marks),
         interpret=interpret,
     )
-    return kernel(q, k, v, dout, log2_sum, delta, q_facts, k_facts, schedule.work(lists))
+    return kernel(q, k, v, dout, log2_sum, delta, sight, schedule.work(lists))

@@ -13,6 +13,7 @@ from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.predicate import ROWS, spread
 from hybridlm.attention.mosaic.schedule import Schedule
+from hybridlm.attention.mosaic.sight import Pairs, Sight
 from hybridlm.attention.mosaic.stream import Stream, launch, ring, run
 from hybridlm.attention.mosaic.tiles import (
     BLOCK_ROWS,
@@ -24,10 +25,9 @@ from hybridlm.attention.mosaic.tiles import (
     parts,
     when_seen,
 )
-from hybridlm.masks.mask import Mask
 
 
-@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
+@functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "interpret"))  # lowered once for all layers
 def query_gradient(
     q: Array,
     k: Array,
@@ -35,11 +35,10 @@ def query_gradient(
     out: Array,
     dout: Array,
     log2_sum: Array,
-    q_facts: tuple[Array, ...],
-    k_facts: tuple[Array, ...],
+    sight: Sight,
     lists: BlockLists,
     *,
-    mask: Mask,
+    pairs: Pairs,
     scale: float,
     tiles: Tiles,
     interpret: Any = None,
@@ -54,10 +53,11 @@ def query_gradient(
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
 
     def kernel(*refs):
-        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, q_facts_ref, k_facts_ref, work_ref, *refs = refs
-        dq_ref, delta_ref, rows, (dq_smem, delta_smem), columns = refs
+        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, sight_ref, work_ref, *refs = refs
+        dq_ref, delta_ref, rows, (dq_smem, delta_smem), columns, marks = refs
         (q_smem, out_smem, dout_smem, sum_smem, *q_facts_smem), rows_ready, rows_free = rows
-        (k_smem, v_smem, *k_facts_smem), ready, free = columns
+        (k_smem, v_smem), ready, free = columns
+        marks_smem, marks_ready, marks_free = marks
 
         def compute(warpgroup, each):
             each(functools.partial(gradient, warpgroup))
@@ -65,7 +65,7 @@ def query_gradient(
         def gradient(warpgroup, tile):
             q_tile, dout_tile, dq_tile = q_smem.at[warpgroup], dout_smem.at[warpgroup], dq_smem.at[warpgroup]
             plgpu.barrier_wait(rows_ready.at[warpgroup])
-            queries = predicate.along_rows(mask, "q", q_facts_smem, warpgroup)
+            view = pairs.view(tile, warpgroup, q_facts_smem)
             log2_sum = predicate.vector(sum_smem.at[warpgroup], ROWS)
             out, dout = (plgpu.load(ref.at[warpgroup], layout=plgpu.Layout.WGMMA) for ref in (out_smem, dout_smem))
             delta = (out.astype(jnp.float32) * dout.astype(jnp.float32)).sum(axis=1)
@@ -80,8 +80,7 @@ def query_gradient(
                         s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
                         p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, ROWS))
                         if is_partial:
-                            keys = predicate.along_columns(mask, "k", k_facts_smem, slot, part)
-                            p = predicate.hide(mask, p, 0.0, queries, keys, of_rows="q")
+                            p = view.hide(p, 0.0, [mark.at[slot] for mark in marks_smem], part)
                         dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=behind - 2)
                         ds = p * (dp - spread(delta, p.shape, ROWS))
                         plgpu.wgmma(dq_ref, ds.astype(q.dtype), k_smem.at[slot, part])
@@ -101,7 +100,9 @@ def query_gradient(
                 def partial_step(step, _):
                     slot = tile.slot(step)
                     plgpu.barrier_wait(ready.at[slot])
+                    plgpu.barrier_wait(marks_ready.at[slot])
                     when_seen(tiles, tile.seen(step), warpgroup, functools.partial(take, slot, is_partial=True))
+                    plgpu.barrier_arrive(marks_free.at[slot])
                     plgpu.barrier_arrive(free.at[slot])
 
                 lax.fori_loop(0, tile.full, full_step, None)
@@ -119,8 +120,7 @@ def query_gradient(
 
         def of_columns(tile, step):
             block, head = tile.columns(step), lax.div(tile.head, group)
-            matrices = (ref.at[tile.batch, block, head] for ref in (k_ref, v_ref))
-            return *matrices, *(ref.at[tile.row, block] for ref in k_facts_ref)
+            return tuple(ref.at[tile.batch, block, head] for ref in (k_ref, v_ref))
 
         def of_rows(tile, warpgroup):
             block = tile.rows(warpgroup)
@@ -128,21 +128,23 @@ def query_gradient(
             return (
                 *matrices,
                 sum_ref.at[tile.batch, tile.head, block],
-                *(ref.at[tile.row, block] for ref in q_facts_ref),
+                *(ref.at[tile.row, block] for ref in sight_ref.rows),
             )
 
-        run(compute, Stream(of_rows, *rows), [Stream(of_columns, *columns)], schedule, work_ref)
+        marks_of = functools.partial(pairs.marks, sight_ref)
+        streams = [Stream(of_columns, *columns), Stream(marks_of, *marks, of_masked=True)]
+        run(compute, Stream(of_rows, *rows), streams, schedule, work_ref)
 
     own, numbers = ((WARPGROUP_ROWS, K), q.dtype), ((WARPGROUP_ROWS,), jnp.float32)
-    rows = ring(WARPGROUPS, own, own, own, numbers, *predicate.arrays(mask, "q", WARPGROUP_ROWS), readers=1)
+    rows = ring(WARPGROUPS, own, own, own, numbers, *pairs.row_arrays(WARPGROUP_ROWS), readers=1)
     matrix = ((tiles.columns, K), q.dtype)
-    columns = ring(tiles.stages, matrix, matrix, *predicate.arrays(mask, "k", tiles.columns))
+    columns, marks = ring(tiles.stages, matrix, matrix), ring(tiles.stages, *pairs.mark_arrays(tiles.columns))
     found = tuple(plgpu.SMEM((WARPGROUPS, *shape), dtype) for shape, dtype in (own, numbers))
     kernel = launch(
         kernel,
         out_type=(jax.ShapeDtypeStruct(q.shape, q.dtype), jax.ShapeDtypeStruct((B, H, T), jnp.float32)),
         schedule=schedule,
-        scratch=(rows, found, columns),
+        scratch=(rows, found, columns, marks),
         interpret=interpret,
     )
-    return kernel(q, k, v, out, dout, log2_sum, q_facts, k_facts, schedule.work(lists))
+    return kernel(q, k, v, out, dout, log2_sum, sight, schedule.work(lists))

@@ -8,46 +8,55 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hybridlm.attention.block_lists import BlockLists, block_lists, bounded, check_tokens, fill, transposed
-from hybridlm.attention.mosaic import predicate
+from hybridlm.attention.block_lists import BlockLists, block_lists, bounded, check_tokens, fill, filled, transposed
+from hybridlm.attention.mosaic import words
 from hybridlm.attention.mosaic.backward import gradients
 from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
 from hybridlm.attention.mosaic.cuts import Cut, fastest
 from hybridlm.attention.mosaic.forward import forward
+from hybridlm.attention.mosaic.predicate import ByFacts
+from hybridlm.attention.mosaic.sight import Pairs, Sight
 from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, COLUMNS, LOG2_E, PART
+from hybridlm.attention.mosaic.words import ByWords
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_blocks import block_map
 from hybridlm.masks.mask import Mask
 
 
 class Batch(NamedTuple):
-    """The tokens of one batch as the kernels read them: facts by name, and the blocks to visit.
+    """The tokens of one batch as the kernels read them: who sees whom, and the blocks to visit.
 
     Attributes:
+      of_queries, of_keys: what tells visible pairs, for kernels whose rows are queries and for those of keys.
       keys_of: what each row of queries sees, by columns of a block. queries_of: what sees each row of keys, likewise.
     """
 
-    q_facts: tuple[Array, ...]
-    k_facts: tuple[Array, ...]
+    of_queries: Sight
+    of_keys: Sight
     keys_of: dict[int, BlockLists]
     queries_of: dict[int, BlockLists]
 
 
 class Prepared(NamedTuple):
-    """A batch, how many queries and keys it has, and the mask bounded to the keys that are there."""
+    """A batch, how many queries and keys it has, the mask bounded to the keys that are there, and whether the kernels
+    read it as bits or as an expression."""
 
     batch: Batch
     lengths: tuple[int, int]
     mask: Mask
+    in_bits: bool
 
 
-def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Prepared:
-    """Classifies the blocks and lists them, on the device; inside `jit`, what no kernel reads costs nothing."""
+def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, *, in_bits: bool = True) -> Prepared:
+    """Classifies the blocks and lists them, on the device; inside `jit`, what no kernel reads costs nothing.
+
+    in_bits: evaluate the mask here, to a bit a pair, or else in the kernels.
+    """
     k_facts = q_facts if k_facts is None else k_facts
     lengths = q_facts.shape[1], k_facts.shape[1]
     rows = max(q_facts.shape[0], k_facts.shape[0])
-    mask = bounded(mask, k_facts, BLOCK_ROWS)
+    mask = bounded(filled(mask, BLOCK_ROWS), k_facts, BLOCK_ROWS)
     q_facts, k_facts = fill(q_facts, rows, BLOCK_ROWS), fill(k_facts, rows, BLOCK_ROWS)
 
     classes = block_map(mask, q_facts, k_facts, block_q=PART, block_k=PART)
@@ -55,13 +64,18 @@ def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Prep
     def lists(classes, width):
         return block_lists(classes, BLOCK_ROWS // PART, width // PART)
 
+    def sight(of_rows):
+        if in_bits:
+            return Sight(words=words.words(mask, q_facts, k_facts, of_rows))
+        return ByFacts(mask, of_rows).sight(q_facts, k_facts)
+
     batch = Batch(
-        predicate.columns(mask, "q", q_facts),
-        predicate.columns(mask, "k", k_facts),
+        sight("q"),
+        sight("k"),
         {width: lists(classes, width) for width in COLUMNS},
         {width: lists(transposed(classes), width) for width in COLUMNS},
     )
-    return Prepared(batch, lengths, mask)
+    return Prepared(batch, lengths, mask, in_bits)
 
 
 def attend(
@@ -82,7 +96,8 @@ def attend(
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
     cut = cut or fastest(prepared.mask, T, q_BTHK.shape[-1])
-    out, lse = _attention(*filled, prepared.batch, prepared.mask, scale, cut, interpret)
+    of_queries, of_keys = (ByWords() if prepared.in_bits else ByFacts(prepared.mask, rows) for rows in "qk")
+    out, lse = _attention(*filled, prepared.batch, (of_queries, of_keys), scale, cut, interpret)
     return out[:, :T], lse[..., :T]
 
 
@@ -96,29 +111,29 @@ def _check_scale(scale: float) -> None:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7))
-def _attention(q, k, v, batch: Batch, mask: Mask, scale: float, cut: Cut, interpret: Any):
-    kernel = over_rows(functools.partial(forward, mask=mask, scale=scale, tiles=cut.forward, interpret=interpret))
-    return kernel(q, k, v, batch.q_facts, batch.k_facts, batch.keys_of[cut.forward.columns])
+def _attention(q, k, v, batch: Batch, pairs: tuple[Pairs, Pairs], scale: float, cut: Cut, interpret: Any):
+    kernel = functools.partial(forward, pairs=pairs[0], scale=scale, tiles=cut.forward, interpret=interpret)
+    return over_rows(kernel)(q, k, v, batch.of_queries, batch.keys_of[cut.forward.columns])
 
 
-def _forward(q, k, v, batch, mask, scale, cut, interpret):
-    out, lse = _attention(q, k, v, batch, mask, scale, cut, interpret)
+def _forward(q, k, v, batch, pairs, scale, cut, interpret):
+    out, lse = _attention(q, k, v, batch, pairs, scale, cut, interpret)
     return (out, lse), (q, k, v, batch, out, lse)
 
 
-def _backward(mask, scale, cut, interpret, kept, cotangents):
+def _backward(pairs, scale, cut, interpret, kept, cotangents):
     q, k, v, batch, out, lse = kept
     dout, _ = cotangents
     log2_sum = jnp.where(jnp.isneginf(lse), jnp.inf, lse * LOG2_E)
-    facts, static = (batch.q_facts, batch.k_facts), {"mask": mask, "scale": scale, "interpret": interpret}
+    (of_queries, of_keys), static = pairs, {"scale": scale, "interpret": interpret}
     if cut.backward:
         delta = (out.astype(jnp.float32) * dout).sum(-1).swapaxes(1, 2)
-        at_once = over_rows(functools.partial(gradients, tiles=cut.backward, **static))
-        return *at_once(q, k, v, dout, log2_sum, delta, *facts, batch.queries_of[cut.backward.columns]), None
-    of_queries = over_rows(functools.partial(query_gradient, tiles=cut.queries, **static))
-    of_keys = over_rows(functools.partial(key_gradients, tiles=cut.keys, **static))
-    dq, delta = of_queries(q, k, v, out, dout, log2_sum, *facts, batch.keys_of[cut.queries.columns])
-    dk, dv = of_keys(q, k, v, dout, log2_sum, delta, *facts, batch.queries_of[cut.keys.columns])
+        at_once = over_rows(functools.partial(gradients, pairs=of_keys, tiles=cut.backward, **static))
+        return *at_once(q, k, v, dout, log2_sum, delta, batch.of_keys, batch.queries_of[cut.backward.columns]), None
+    to_dq = over_rows(functools.partial(query_gradient, pairs=of_queries, tiles=cut.queries, **static))
+    to_dk = over_rows(functools.partial(key_gradients, pairs=of_keys, tiles=cut.keys, **static))
+    dq, delta = to_dq(q, k, v, out, dout, log2_sum, batch.of_queries, batch.keys_of[cut.queries.columns])
+    dk, dv = to_dk(q, k, v, dout, log2_sum, delta, batch.of_keys, batch.queries_of[cut.keys.columns])
     return dq, dk, dv, None
 
 

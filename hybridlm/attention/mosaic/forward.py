@@ -16,24 +16,23 @@ from hybridlm.attention.block_lists import BlockLists
 from hybridlm.attention.mosaic import predicate
 from hybridlm.attention.mosaic.predicate import ROWS, spread
 from hybridlm.attention.mosaic.schedule import Schedule
+from hybridlm.attention.mosaic.sight import Pairs, Sight
 from hybridlm.attention.mosaic.stream import Stream, launch, ring, run
 from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, LOG2_E, WARPGROUP_ROWS, WARPGROUPS, Tiles
-from hybridlm.masks.mask import Mask
 
 _LOWEST = -1e30
 """Below every score, yet finite, so that a row that sees nothing has a sum of 0 and never a NaN."""
 
 
-@functools.partial(jax.jit, static_argnames=("mask", "scale", "tiles", "interpret"))  # lowered once for all layers
+@functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "interpret"))  # lowered once for all layers
 def forward(
     q: Array,
     k: Array,
     v: Array,
-    q_facts: tuple[Array, ...],
-    k_facts: tuple[Array, ...],
+    sight: Sight,
     lists: BlockLists,
     *,
-    mask: Mask,
+    pairs: Pairs,
     scale: float,
     tiles: Tiles,
     interpret: Any = None,
@@ -44,10 +43,11 @@ def forward(
     schedule = Schedule(H, T // BLOCK_ROWS, B, tiles, (k.nbytes + v.nbytes) // (B * H))
     to_log2 = scale * LOG2_E
 
-    def kernel(q_ref, k_ref, v_ref, q_facts_ref, k_facts_ref, work_ref, out_ref, lse_ref, *scratch):
-        rows, (out_smem, lse_smem, turn), keys, values = scratch
+    def kernel(q_ref, k_ref, v_ref, sight_ref, work_ref, out_ref, lse_ref, *scratch):
+        rows, (out_smem, lse_smem, turn), keys, marks, values = scratch
         (q_smem, *q_facts_smem), q_ready, q_free = rows
-        (k_smem, *k_facts_smem), k_ready, k_free = keys
+        (k_smem,), k_ready, k_free = keys
+        marks_smem, marks_ready, marks_free = marks
         (v_smem,), v_ready, v_free = values
         end_turn, await_turn = (functools.partial(f, turn) for f in (plgpu.barrier_arrive, plgpu.barrier_wait))
 
@@ -66,7 +66,7 @@ def forward(
             batch, head, rows = tile.batch, tile.head, tile.rows(warpgroup)
             q_tile, out_tile, lse_tile = q_smem.at[warpgroup], out_smem.at[warpgroup], lse_smem.at[warpgroup]
             plgpu.barrier_wait(q_ready.at[warpgroup])
-            queries = predicate.along_rows(mask, "q", q_facts_smem, warpgroup)
+            view = pairs.view(tile, warpgroup, q_facts_smem)
             pl.when(tile.total > 0)(lambda: plgpu.barrier_wait(k_ready.at[tile.slot(0)]))
             await_turn()
 
@@ -86,11 +86,12 @@ def forward(
                     return ref[...]
 
                 s = pl.run_scoped(scores, plgpu.ACC((WARPGROUP_ROWS, tiles.columns), jnp.float32))
-                keys = predicate.along_columns(mask, "k", k_facts_smem, slot) if is_partial else {}
                 plgpu.barrier_arrive(k_free.at[slot])
                 pl.when(step + 1 == tile.total)(free_queries)  # those of the next tile may come
                 if is_partial:
-                    s = predicate.hide(mask, s, -jnp.inf, queries, keys, of_rows="q")
+                    plgpu.barrier_wait(marks_ready.at[slot])
+                    s = view.hide(s, -jnp.inf, [mark.at[slot] for mark in marks_smem], pl.ds(0, tiles.columns))
+                    plgpu.barrier_arrive(marks_free.at[slot])
                 higher = jnp.maximum(highest, s.max(axis=1) * to_log2)
                 p = jnp.exp2(s * to_log2 - spread(higher, s.shape, ROWS))
                 shrink = jnp.exp2(highest - higher)
@@ -131,23 +132,22 @@ def forward(
 
         def of_rows(tile, warpgroup):
             block = tile.rows(warpgroup)
-            return q_ref.at[tile.batch, block, tile.head], *(ref.at[tile.row, block] for ref in q_facts_ref)
+            return q_ref.at[tile.batch, block, tile.head], *(ref.at[tile.row, block] for ref in sight_ref.rows)
 
         def keys_of(tile, step):
-            block = tile.columns(step)
-            return k_ref.at[tile.batch, block, lax.div(tile.head, group)], *(
-                ref.at[tile.row, block] for ref in k_facts_ref
-            )
+            return (k_ref.at[tile.batch, tile.columns(step), lax.div(tile.head, group)],)
 
         def values_of(tile, step):
             return (v_ref.at[tile.batch, tile.columns(step), lax.div(tile.head, group)],)
 
-        streams = [Stream(keys_of, *keys), Stream(values_of, *values)]
+        marks_of = functools.partial(pairs.marks, sight_ref)
+        streams = [Stream(keys_of, *keys), Stream(marks_of, *marks, of_masked=True), Stream(values_of, *values)]
         run(compute, Stream(of_rows, *rows), streams, schedule, work_ref)
 
     own_matrix, matrix = (((length, K), q.dtype) for length in (WARPGROUP_ROWS, tiles.columns))
-    rows = ring(WARPGROUPS, own_matrix, *predicate.arrays(mask, "q", WARPGROUP_ROWS), readers=1)
-    keys = ring(tiles.stages, matrix, *predicate.arrays(mask, "k", tiles.columns))
+    rows = ring(WARPGROUPS, own_matrix, *pairs.row_arrays(WARPGROUP_ROWS), readers=1)
+    keys, values = ring(tiles.stages, matrix), ring(tiles.stages, matrix)
+    marks = ring(tiles.stages, *pairs.mark_arrays(tiles.columns))
     found = (
         plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype),
         plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS), jnp.float32),
@@ -158,10 +158,10 @@ def forward(
         kernel,
         out_type=out_type,
         schedule=schedule,
-        scratch=(rows, found, keys, ring(tiles.stages, matrix)),
+        scratch=(rows, found, keys, marks, values),
         interpret=interpret,
     )
-    return kernel(q, k, v, q_facts, k_facts, schedule.work(lists))
+    return kernel(q, k, v, sight, schedule.work(lists))
 
 
 def add_product(acc: Array, left: Array, right: Any, meanwhile: Any) -> Array:

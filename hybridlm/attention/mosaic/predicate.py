@@ -1,12 +1,16 @@
 """A mask inside a kernel: its expression read on tiles of facts, in the registers where the scores are."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.experimental.pallas import Slice
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
+from hybridlm.attention.mosaic.sight import Sight
+from hybridlm.attention.mosaic.tiles import Tile
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.evaluate_dense import evaluate
 from hybridlm.masks.expressions import Absolute, Arithmetic, Comparison, Constant, Fact, Joined, Not, show, walk
@@ -55,28 +59,57 @@ class Side:
         return spread(self._values[name], self._shape, self._axis)
 
 
-def along_rows(mask: Mask, side: str, refs: Sequence, *where: Any) -> dict[str, Array]:
-    """The facts of a warpgroup's rows, from where they are in each array."""
-    return {name: vector(ref.at[where], ROWS) for name, ref in zip(names(mask, side), refs)}
+@dataclasses.dataclass(frozen=True)
+class ByFacts:
+    """Pairs told apart by the mask's expression; of_rows: whose facts lie along rows, "q" or "k"."""
+
+    mask: Mask
+    of_rows: str
+
+    @property
+    def of_columns(self) -> str:
+        return "qk".replace(self.of_rows, "")
+
+    def sight(self, q_facts: TokenFacts, k_facts: TokenFacts) -> Sight:
+        """What the expression reads of these tokens."""
+        found = {"q": columns(self.mask, "q", q_facts), "k": columns(self.mask, "k", k_facts)}
+        return Sight(found[self.of_rows], found[self.of_columns])
+
+    def row_arrays(self, length: int) -> list[tuple]:
+        """What the facts of so many rows take in shared memory."""
+        return [((length,), jnp.int32)] * len(names(self.mask, self.of_rows))
+
+    def mark_arrays(self, columns: int) -> list[tuple]:
+        """Likewise of columns, which only a step with something to hide needs."""
+        return [((columns,), jnp.int32)] * len(names(self.mask, self.of_columns))
+
+    def marks(self, sight: Sight, tile: Tile, step: Any) -> tuple:
+        """The facts of the columns of a step."""
+        return tuple(ref.at[tile.row, tile.columns(step)] for ref in sight.columns)
+
+    def view(self, tile: Tile, warpgroup: Any, slots: Sequence) -> "_View":
+        """The rows of a warpgroup, whose facts are in these slots."""
+        found = names(self.mask, self.of_rows)
+        return _View(self, {name: vector(slot.at[warpgroup], ROWS) for name, slot in zip(found, slots)})
 
 
-def along_columns(mask: Mask, side: str, refs: Sequence, *where: Any) -> dict[str, Array]:
-    """The facts of columns, likewise."""
-    return {name: vector(ref.at[where], COLUMNS) for name, ref in zip(names(mask, side), refs)}
+@dataclasses.dataclass(frozen=True)
+class _View:
+    by: ByFacts
+    rows: dict[str, Array]
 
-
-def arrays(mask: Mask, side: str, length: int) -> list[tuple]:
-    """What the facts of so many tokens take in shared memory."""
-    return [((length,), jnp.int32)] * len(names(mask, side))
-
-
-def hide(mask: Mask, values: Array, instead: float, rows: dict, columns: dict, *, of_rows: str) -> Array:
-    """A tile with something else where the query may not see the key; of_rows: which side's facts lie along rows."""
-    sides = {of_rows: Side(rows, values.shape, ROWS), "qk".replace(of_rows, ""): Side(columns, values.shape, COLUMNS)}
-    seen = evaluate(Mask(over_columns(written(mask.canonical))), **sides)
-    if isinstance(seen, bool):
-        return values if seen else jnp.full_like(values, instead)
-    return jnp.where(seen, values, instead)
+    def hide(self, values: Array, instead: float, marks: Sequence, part: Slice) -> Array:
+        """A tile with something else where the query may not see the key."""
+        found = names(self.by.mask, self.by.of_columns)
+        columns = {name: vector(slot.at[part], COLUMNS) for name, slot in zip(found, marks)}
+        sides = {
+            self.by.of_rows: Side(self.rows, values.shape, ROWS),
+            self.by.of_columns: Side(columns, values.shape, COLUMNS),
+        }
+        seen = evaluate(Mask(over_columns(written(self.by.mask.canonical))), **sides)
+        if isinstance(seen, bool):
+            return values if seen else jnp.full_like(values, instead)
+        return jnp.where(seen, values, instead)
 
 
 def written(term: Any) -> Any:

@@ -24,12 +24,16 @@ its three warpgroups, and who asks for more waits for ever."""
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """A ring of blocks in shared memory: where the arrays of a step come from, their slots, the barriers of each."""
+    """A ring of blocks in shared memory: where the arrays of a step come from, their slots, the barriers of each.
+
+    of_masked: comes with the steps that have something to hide alone.
+    """
 
     source: Callable[[Tile, Array], tuple]
     slots: tuple
     ready: Any
     free: Any
+    of_masked: bool = False
 
     def fetch(self, tile: Tile, step: Array | int, slot: Array | int) -> None:
         """Copies a step of the tile as soon as the slot is free."""
@@ -37,6 +41,8 @@ class Stream:
         plgpu.barrier_wait(self.free.at[slot])
         for array, slots in zip(arrays, self.slots):
             plgpu.copy_gmem_to_smem(array, slots.at[slot], self.ready.at[slot])
+        if not arrays:
+            plgpu.barrier_arrive(self.ready.at[slot])
 
 
 def run(
@@ -75,7 +81,8 @@ def run(
         def copy(tile):
             def fetch(step):
                 for stream in streams:
-                    stream.fetch(tile, step, tile.slot(step))
+                    fetch = functools.partial(stream.fetch, tile, step, tile.slot(step))
+                    pl.when(step >= tile.full)(fetch) if stream.of_masked else fetch()
 
             # the rows' slots are free once the tile before is done, all of the ring but one sooner
             early = lax.min(tile.total, schedule.tiles.stages - 1)
@@ -94,7 +101,7 @@ def ring(count: int, *arrays: tuple[tuple[int, ...], Any], readers: int = WARPGR
     """Slots for arrays (shape, dtype) that come together, with their barriers: (slots, ready, free)."""
     return (
         tuple(plgpu.SMEM((count, *shape), dtype) for shape, dtype in arrays),
-        plgpu.Barrier(num_barriers=count, num_arrivals=len(arrays)),
+        plgpu.Barrier(num_barriers=count, num_arrivals=max(1, len(arrays))),
         plgpu.Barrier(num_barriers=count, num_arrivals=readers),
     )
 

@@ -76,8 +76,9 @@ def gradients(attend, q, k, v, dout):
     return out, *pull(dout)
 
 
+@pytest.mark.parametrize("in_bits", [True, False], ids=["bits", "expression"])
 @pytest.mark.parametrize("cut", [SMALL, IN_ONE_PASS], ids=["two passes", "one pass"])
-def test_interpreted_kernels_equal_the_reference(interpreter, cut):
+def test_interpreted_kernels_equal_the_reference(interpreter, cut, in_bits):
     """Packed documents in two streams, padding, queries from the 31st token on, one key head for two; no block divides
     the lengths, and one thread block takes several tiles in turn."""
     mask, k_facts = masks.unified(), two_streams(40, 20, -5, block=8)
@@ -86,7 +87,7 @@ def test_interpreted_kernels_equal_the_reference(interpreter, cut):
 
     @jax.jit
     def fused(q, k, v, dout):
-        prepared = call.prepare(mask, q_facts, k_facts)
+        prepared = call.prepare(mask, q_facts, k_facts, in_bits=in_bits)
         out, pull, lse = jax.vjp(lambda *a: call.attend(prepared, *a, 0.1, cut, interpreter), q, k, v, has_aux=True)
         return lse, out, *pull(dout)
 
@@ -112,6 +113,29 @@ def test_interpreted_kernels_equal_the_reference(interpreter, cut):
             np.testing.assert_array_equal(np.asarray(got, np.float32), want)
 
 
+def test_a_dense_array_no_block_divides_is_seen_by_the_kernels(interpreter):
+    """Under `not` and `and` too; keys that fill the row up are hidden by what is there."""
+    random_pairs = masks.dense(np.random.default_rng(0).random((100, 70)) < 0.2)
+    mask = ~random_pairs & masks.causal()
+    q_facts, k_facts = (tokens.from_columns(jnp.ones((1, n), jnp.int32), jnp.arange(n)[None]) for n in (100, 70))
+    q, k, v, dout = random(1, 100, 1, 1, 64, S=70)
+
+    def through(backend, prepared, q, k, v):
+        return gradients(lambda *a: backend(prepared, *a), q, k, v, dout.astype(q.dtype))
+
+    @jax.jit
+    def fused(*qkv):
+        prepared = call.prepare(mask, q_facts, k_facts)
+        return through(lambda p, *a: call.attend(p, *a, 0.1, SMALL, interpreter)[0], prepared, *qkv)
+
+    sees = dense.prepare(mask, q_facts, k_facts)
+    assert 0.3 < sees.mean() < 0.6
+    wide = [array.astype(jnp.float32) for array in (q, k, v)]
+    wanted = through(lambda p, *a: dense.attend(p, *a, 0.1), sees, *wide)
+    for got, want in zip(fused(q, k, v), wanted):
+        assert np.linalg.norm(got.astype(jnp.float32) - want) < 0.01 * np.linalg.norm(want)
+
+
 def test_registers_are_there():
     """A block's threads share 65,536, which it gets at launch in eights per thread, and nothing is added later."""
     to_compute, to_stream = stream.REGISTERS
@@ -129,15 +153,20 @@ MASKS = {
 
 
 @pytest.mark.parametrize("head_width", cuts.CUTS)
-@pytest.mark.parametrize(("mask", "passes"), [(name, 2) for name in MASKS] + [("unified", 1)])
-def test_kernels_lower_for_a_gpu(mask, head_width, passes):
+@pytest.mark.parametrize(
+    ("mask", "passes", "in_bits"),
+    [(name, 2, False) for name in MASKS] + [("unified", 1, False), ("unified", 1, True), ("unified", 2, True)],
+)
+def test_kernels_lower_for_a_gpu(mask, head_width, passes, in_bits):
     """New facts are data: one lowering serves every batch; each kernel is there once for all layers, and fits in shared
     memory. Backward is one kernel for dq and one for dk with dv, or one for all."""
     mask = MASKS[mask]
     cut = cuts.CUTS[head_width]._replace(backward=cuts.IN_ONE_PASS[head_width] if passes == 1 else None)
 
     def attend(segment, *arrays):
-        prepared = call.prepare(mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
+        prepared = call.prepare(
+            mask, tokens.from_columns(segment, tokens.along_row(segment.shape)), None, in_bits=in_bits
+        )
 
         def layer(q, k, v):
             return call.attend(prepared, q, k, v, 0.1, cut)[0]

@@ -19,10 +19,12 @@ pytestmark = pytest.mark.cuda
 SPILLED = 256
 """Bytes per thread that a kernel may keep in memory: some numbers of a tile, never a sum of a warpgroup."""
 MASKS = {
+    "in bits": None,
     "packed": masks.causal() & masks.same_segment() & masks.valid(),
     "strided": masks.causal() & masks.strided(4) & masks.window(1023),
     "two streams": masks.unified(),
 }
+"""Those that the kernels read as expressions, and any mask as bits, where the kernels do not know it."""
 PASSES = {1: cuts.IN_ONE_PASS, 2: dict.fromkeys(cuts.CUTS)}
 
 
@@ -45,7 +47,8 @@ def test_products_are_asynchronous_and_sums_stay_in_registers(h100, width, passe
     cut = cuts.CUTS[width]._replace(backward=PASSES[passes][width])
 
     def gradients(segment, q, k, v, dout):
-        prepared = call.prepare(MASKS[mask], tokens.from_columns(segment, tokens.along_row(segment.shape)), None)
+        facts = tokens.from_columns(segment, tokens.along_row(segment.shape))
+        prepared = call.prepare(MASKS[mask] or masks.unified(), facts, None, in_bits=MASKS[mask] is None)
         out, pull = jax.vjp(lambda *qkv: call.attend(prepared, *qkv, width**-0.5, cut)[0], q, k, v)
         return out, *pull(dout)
 
