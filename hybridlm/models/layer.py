@@ -4,6 +4,7 @@ What a query may see is not decided here: `mix` is handed in and answers for it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,10 @@ from hybridlm.models.rotary import Rotation, rotate
 Mix = Callable[..., tuple[Array, Any]]
 """mix(layer, q_BTHK, k_BTJK, v_BTJK, state) -> (out_BTHK, state): q and k arrive normalised and rotated, but not scaled
 by 1/sqrt(K). `layer` is a Python int in an unrolled loop and a traced int32 in a scan; `state` is this layer's slice of
-an opaque pytree, None in training."""
+an opaque pytree, None in training.
+
+A mix may have of_projection(qkv_BTJRK, rotation, heads_of) -> out_BTHK: attention of the queries, keys and values that
+heads_of(qkv, rotation) makes, with a gradient of its own for the fused projection; None where it has none."""
 
 Constrain = Callable[..., Array]
 """constrain(x, names) -> x: says along which mesh axes x lies, given a name (or None) per dimension of x."""
@@ -90,22 +94,28 @@ def _branch(
 
 
 def _attention(config, shared, number, params, read, state):
-    q_BTHK, k_BTJK, v_BTJK = _heads(config, params, read)
-    q_BTHK = shared.constrain(rotate(q_BTHK, shared.rotation), ("batch", "token", "head", None))
-    k_BTJK = shared.constrain(rotate(k_BTJK, shared.rotation), ("batch", "token", "kv_head", None))
-    v_BTJK = shared.constrain(v_BTJK, ("batch", "token", "kv_head", None))
-    return shared.mix(number, q_BTHK, k_BTJK, v_BTJK, state)
-
-
-def _heads(config, params, read):
-    """Queries, keys and values out of the fused projection (R query heads share one key/value head)."""
     qkv_BTJRK = read("btd,djrk->btjrk", params, "qkv")
+    of_projection = getattr(shared.mix, "of_projection", None)
+    if of_projection and config.qk_norm == "none":
+        out_BTHK = of_projection(qkv_BTJRK, shared.rotation, functools.partial(_heads, config, shared, None))
+        if out_BTHK is not None:
+            return out_BTHK, state
+    return shared.mix(number, *_heads(config, shared, params, qkv_BTJRK, shared.rotation), state)
+
+
+def _heads(config, shared, params, qkv_BTJRK, rotation):
+    """Queries, keys and values out of the fused projection (R query heads share one key/value head)."""
     q_BTJRK, k_BTJRK, v_BTJRK = lax.split(qkv_BTJRK, (qkv_BTJRK.shape[3] - 2, 1, 1), axis=3)
     k_BTJK, v_BTJK = jnp.squeeze(k_BTJRK, 3), jnp.squeeze(v_BTJRK, 3)
     if config.qk_norm != "none":
         q_BTJRK = _qk_norm(config, q_BTJRK, params["query_norm"])
         k_BTJK = _qk_norm(config, k_BTJK, params["key_norm"])
-    return q_BTJRK.reshape(*q_BTJRK.shape[:2], config.heads, config.key_width), k_BTJK, v_BTJK
+    q_BTHK = rotate(q_BTJRK.reshape(*q_BTJRK.shape[:2], config.heads, config.key_width), rotation)
+    return (
+        shared.constrain(q_BTHK, ("batch", "token", "head", None)),
+        shared.constrain(rotate(k_BTJK, rotation), ("batch", "token", "kv_head", None)),
+        shared.constrain(v_BTJK, ("batch", "token", "kv_head", None)),
+    )
 
 
 def _qk_norm(config, x, scale):

@@ -23,6 +23,7 @@ from jax.sharding import PartitionSpec as P
 from hybridlm import attention, masks
 from hybridlm.attention.mosaic import call, cuts
 from hybridlm.facts import tokens
+from hybridlm.models.rotary import rotate
 
 NEAR = 0.015
 """The largest relative error (of norms); one rounding to bfloat16 costs up to 0.004."""
@@ -207,6 +208,57 @@ def case_in_one_pass_strided_as_the_router_takes_it_64_wide():
 def case_in_one_pass_everything_64_wide():
     mask = masks.custom(lambda q, k: q.index >= 0)
     return hold_against_reference(IN_ONE_PASS, mask, packed(2048, (2048,), (2048,)), H=4, J=4, K=64)
+
+
+def case_the_gradient_of_a_projection_64_wide():
+    return of_projection(CAUSAL & IN_DOCUMENTS, packed(1024, (180, 500, 1024), (300, 990)), J=8, group=1, K=64)
+
+
+def case_the_gradient_of_a_projection_grouped_128_wide():
+    return of_projection(CAUSAL & masks.window(300), one_document(T=640, lengths=(640,) * 4), J=2, group=4, K=128)
+
+
+def of_projection(mask, facts, *, J, group, K):
+    """Rotated queries and keys out of one array, whose gradient the kernels write where it belongs."""
+    (B, T), generator = facts.shape, np.random.default_rng(0)
+    shapes = (B, T, J, group + 2, K), (B, T, J * group, K)
+    x, dout = (jnp.asarray(generator.standard_normal(shape, np.float32), jnp.bfloat16) for shape in shapes)
+    angles = jnp.asarray(generator.uniform(0, 6, (1, T, K // 2)), jnp.float32)
+    rotation = jnp.cos(angles), jnp.sin(angles)
+
+    def heads_of(x, rotation):
+        q, k, v = x[:, :, :, :-2].reshape(shapes[1]), x[:, :, :, -2], x[:, :, :, -1]
+        return rotate(q, rotation), rotate(k, rotation), v
+
+    def fused(facts, x, dout):
+        planned = attention.plan(mask, facts, dtype=x.dtype, head_width=K, backend="mosaic")
+        return with_gradients_of(lambda x: planned.mix.of_projection(x, rotation, heads_of), x, dout)
+
+    def reference(facts, x, dout):
+        planned = attention.plan(mask, facts, dtype=x.dtype, head_width=K, backend="dense")
+        return with_gradients_of(lambda x: planned.attend(*heads_of(x, rotation)), x, dout)
+
+    wide = [array.astype(jnp.float32) for array in (x, dout)]
+    with jax.default_matmul_precision("highest"):
+        reference = compiled(reference, facts, *wide)
+    fused = compiled(fused, facts, x, dout)
+
+    def check():
+        expected = reference(facts, *wide)
+        jax.block_until_ready([jnp.full(2**26, jnp.nan) for _ in range(4)])
+        found, again = fused(facts, x, dout), fused(facts, x, dout)
+        assert np.array_equal(found[1], again[1]), "differs between two runs"
+        pairs = [(found[0], expected[0]), *((found[1][..., n, :], expected[1][..., n, :]) for n in (0, -2, -1))]
+        off = errors(*zip(*pairs))
+        assert max(off.values()) < NEAR, f"off by {off}"
+        return off
+
+    return [check]
+
+
+def with_gradients_of(attend, x, dout):
+    out, pull = jax.vjp(attend, x)
+    return out, *pull(dout)
 
 
 def case_log_sum_exp_and_keys_that_are_hidden_and_not_a_number():

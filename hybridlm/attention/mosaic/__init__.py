@@ -6,6 +6,7 @@ prefixes compile nothing.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -77,3 +78,17 @@ def attend(
 
     out, _ = call.attend(prepared, q_BTHK, k_BSJK, v_BSJK, scale)
     return out
+
+
+def attend_to_projection(
+    prepared: Any,
+    projection_BTJRK: Float[Array, "B T J R K"],
+    rotation: tuple[Array, Array] | None,
+    heads_of: Callable[..., tuple[Array, Array, Array]],
+    scale: float,
+) -> Float[Array, "B T H K"] | None:
+    """As `attend` of heads_of(projection, rotation), with the gradient of the projection at once; None where the
+    kernels cannot."""
+    from hybridlm.attention.mosaic import projection
+
+    return projection.attend(prepared, projection_BTJRK, rotation, heads_of, scale)

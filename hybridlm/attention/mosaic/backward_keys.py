@@ -14,7 +14,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from hybridlm.attention.block_lists import BlockLists
-from hybridlm.attention.mosaic import predicate
+from hybridlm.attention.mosaic import joined, predicate
 from hybridlm.attention.mosaic.predicate import COLUMNS, spread
 from hybridlm.attention.mosaic.schedule import Schedule
 from hybridlm.attention.mosaic.sight import Pairs, Sight
@@ -41,21 +41,27 @@ def key_gradients(
     delta: Array,
     sight: Sight,
     lists: BlockLists,
+    rotation: tuple[Array, ...] = (),
+    into: Array | None = None,
     *,
     pairs: Pairs,
     scale: float,
     tiles: Tiles,
     interpret: Any = None,
-) -> tuple[Array, Array]:
-    """(dk, dv) [B, S, J, K]; the lists are those of the transposed classes."""
+) -> Any:
+    """(dk, dv) [B, S, J, K]; the lists are those of the transposed classes.
+
+    into: the gradient of the projection (`joined.py`) as far as it is there. Then what comes back is all of it.
+    """
     H, (B, S, J, K) = q.shape[2], k.shape
-    group = H // J
+    group, apart = H // J, into is None
     schedule = Schedule(J, S // BLOCK_ROWS, B, tiles, (q.nbytes + dout.nbytes) // (B * J), steps_per_block=group)
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
     own_tile = plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32)
 
-    def kernel(q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, sight_ref, work_ref, dk_ref, dv_ref, *scratch):
-        rows, (dk_smem, dv_smem), columns, marks = scratch
+    def kernel(*refs):
+        q_ref, k_ref, v_ref, dout_ref, sum_ref, delta_ref, sight_ref, work_ref, rotation_ref, *refs = refs
+        *outputs, rows, (dk_smem, dv_smem), columns, marks = refs
         (k_smem, v_smem, *k_facts_smem), rows_ready, rows_free = rows
         (q_smem, dout_smem, sum_smem, delta_smem), ready, free = columns
         marks_smem, marks_ready, marks_free = marks
@@ -114,11 +120,14 @@ def key_gradients(
 
             dk, dv = pl.run_scoped(accumulate, own_tile, own_tile)
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-            dk_smem[warpgroup] = (dk * scale).astype(k.dtype)
+            dk = joined.turned_back(dk * scale, rotation_ref, tile.batch, tile.rows(warpgroup))
+            dk_smem[warpgroup] = dk.astype(k.dtype)
             dv_smem[warpgroup] = dv.astype(v.dtype)
             plgpu.commit_smem()
-            for tile_smem, ref in (dk_smem, dk_ref), (dv_smem, dv_ref):
-                plgpu.copy_smem_to_gmem(tile_smem.at[warpgroup], ref.at[tile.batch, tile.rows(warpgroup), tile.head])
+            place = tile.batch, tile.rows(warpgroup), tile.head
+            for number, tile_smem in enumerate((dk_smem, dv_smem)):
+                there = outputs[number].at[place] if apart else outputs[0].at[*place, group + number]
+                plgpu.copy_smem_to_gmem(tile_smem.at[warpgroup], there)
 
         def of_columns(tile, step):
             block, head = tile.columns(step), tile.head * group + lax.rem(step, group)
@@ -143,9 +152,14 @@ def key_gradients(
     found = plgpu.SMEM((WARPGROUPS, WARPGROUP_ROWS, K), q.dtype)
     kernel = launch(
         kernel,
-        out_type=(jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)),
+        out_type=(jax.ShapeDtypeStruct(k.shape, k.dtype), jax.ShapeDtypeStruct(v.shape, v.dtype)) if apart else (),
         schedule=schedule,
         scratch=(rows, (found, found), columns, marks),
         interpret=interpret,
     )
-    return kernel(q, k, v, dout, log2_sum, delta, sight, schedule.work(lists))
+    kernel = functools.partial(kernel, q, k, v, dout, log2_sum, delta, sight, schedule.work(lists), rotation)
+    if apart:
+        return kernel()
+    whole = jax.new_ref(into)
+    kernel(whole)
+    return jax.freeze(whole)

@@ -10,7 +10,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 
 from hybridlm.attention.block_lists import BlockLists
-from hybridlm.attention.mosaic import predicate
+from hybridlm.attention.mosaic import joined, predicate
 from hybridlm.attention.mosaic.predicate import ROWS, spread
 from hybridlm.attention.mosaic.schedule import Schedule
 from hybridlm.attention.mosaic.sight import Pairs, Sight
@@ -27,7 +27,9 @@ from hybridlm.attention.mosaic.tiles import (
 )
 
 
-@functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "interpret"))  # lowered once for all layers
+@functools.partial(
+    jax.jit, static_argnames=("pairs", "scale", "tiles", "is_joined", "interpret")
+)  # lowered once for all layers
 def query_gradient(
     q: Array,
     k: Array,
@@ -37,15 +39,18 @@ def query_gradient(
     log2_sum: Array,
     sight: Sight,
     lists: BlockLists,
+    rotation: tuple[Array, ...] = (),
     *,
     pairs: Pairs,
     scale: float,
     tiles: Tiles,
+    is_joined: bool = False,
     interpret: Any = None,
 ) -> tuple[Array, Array]:
     """(dq [B, T, H, K], delta = out·dout [B, H, T]).
 
-    `log2_sum` is the log-sum-exp in bits, plus infinity for a query that sees nothing.
+    `log2_sum` is the log-sum-exp in bits, plus infinity for a query that sees nothing. is_joined: dq lies in a gradient
+    of the projection (`joined.py`) whose rest is not written, turned back by `rotation`.
     """
     B, T, H, K = q.shape
     group = H // k.shape[2]
@@ -53,7 +58,7 @@ def query_gradient(
     score_tile = plgpu.ACC((WARPGROUP_ROWS, PART), jnp.float32)
 
     def kernel(*refs):
-        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, sight_ref, work_ref, *refs = refs
+        q_ref, k_ref, v_ref, out_ref, dout_ref, sum_ref, sight_ref, work_ref, rotation_ref, *refs = refs
         dq_ref, delta_ref, rows, (dq_smem, delta_smem), columns, marks = refs
         (q_smem, out_smem, dout_smem, sum_smem, *q_facts_smem), rows_ready, rows_free = rows
         (k_smem, v_smem), ready, free = columns
@@ -112,10 +117,12 @@ def query_gradient(
 
             dq = pl.run_scoped(accumulate, plgpu.ACC((WARPGROUP_ROWS, K), jnp.float32))
             plgpu.wait_smem_to_gmem(0, wait_read_only=True)
-            dq_tile[...] = (dq * scale).astype(q.dtype)
+            dq = joined.turned_back(dq * scale, rotation_ref, tile.batch, tile.rows(warpgroup))
+            dq_tile[...] = dq.astype(q.dtype)
             delta_smem[warpgroup] = delta
             plgpu.commit_smem()
-            plgpu.copy_smem_to_gmem(dq_tile, dq_ref.at[tile.batch, tile.rows(warpgroup), tile.head])
+            head = (lax.div(tile.head, group), lax.rem(tile.head, group)) if is_joined else (tile.head,)
+            plgpu.copy_smem_to_gmem(dq_tile, dq_ref.at[tile.batch, tile.rows(warpgroup), *head])
             plgpu.copy_smem_to_gmem(delta_smem.at[warpgroup], delta_ref.at[tile.batch, tile.head, tile.rows(warpgroup)])
 
         def of_columns(tile, step):
@@ -142,9 +149,12 @@ def query_gradient(
     found = tuple(plgpu.SMEM((WARPGROUPS, *shape), dtype) for shape, dtype in (own, numbers))
     kernel = launch(
         kernel,
-        out_type=(jax.ShapeDtypeStruct(q.shape, q.dtype), jax.ShapeDtypeStruct((B, H, T), jnp.float32)),
+        out_type=(
+            jax.ShapeDtypeStruct(joined.shape(q, k) if is_joined else q.shape, q.dtype),
+            jax.ShapeDtypeStruct((B, H, T), jnp.float32),
+        ),
         schedule=schedule,
         scratch=(rows, found, columns, marks),
         interpret=interpret,
     )
-    return kernel(q, k, v, out, dout, log2_sum, sight, schedule.work(lists))
+    return kernel(q, k, v, out, dout, log2_sum, sight, schedule.work(lists), rotation)

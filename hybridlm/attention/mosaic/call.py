@@ -91,17 +91,21 @@ def attend(
 
     Only `out` has a gradient.
     """
-    _check_scale(scale)
+    check_scale(scale)
     check_tokens(prepared.lengths, q_BTHK, k_BSJK)
     T = q_BTHK.shape[1]
     filled = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % BLOCK_ROWS), (0, 0), (0, 0))) for x in (q_BTHK, k_BSJK, v_BSJK))
     cut = cut or fastest(prepared.mask, T, q_BTHK.shape[-1])
-    of_queries, of_keys = (ByWords() if prepared.in_bits else ByFacts(prepared.mask, rows) for rows in "qk")
-    out, lse = _attention(*filled, prepared.batch, (of_queries, of_keys), scale, cut, interpret)
+    out, lse = attention(*filled, prepared.batch, pairs_of(prepared), scale, cut, interpret)
     return out[:, :T], lse[..., :T]
 
 
-def _check_scale(scale: float) -> None:
+def pairs_of(prepared: Prepared) -> tuple[Pairs, Pairs]:
+    """How kernels of queries and kernels of keys tell pairs."""
+    return tuple(ByWords() if prepared.in_bits else ByFacts(prepared.mask, rows) for rows in "qk")
+
+
+def check_scale(scale: float) -> None:
     """Refuses what the kernels would compute wrongly."""
     if not scale > 0:
         raise ValueError(
@@ -111,20 +115,22 @@ def _check_scale(scale: float) -> None:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6, 7))
-def _attention(q, k, v, batch: Batch, pairs: tuple[Pairs, Pairs], scale: float, cut: Cut, interpret: Any):
+def attention(q, k, v, batch: Batch, pairs: tuple[Pairs, Pairs], scale: float, cut: Cut, interpret: Any):
+    """(out, log-sum-exp) of arrays that blocks divide."""
     kernel = functools.partial(forward, pairs=pairs[0], scale=scale, tiles=cut.forward, interpret=interpret)
     return over_rows(kernel)(q, k, v, batch.of_queries, batch.keys_of[cut.forward.columns])
 
 
-def _forward(q, k, v, batch, pairs, scale, cut, interpret):
-    out, lse = _attention(q, k, v, batch, pairs, scale, cut, interpret)
+def attended(q, k, v, batch, pairs, scale, cut, interpret):
+    """These, and what their gradients need."""
+    out, lse = attention(q, k, v, batch, pairs, scale, cut, interpret)
     return (out, lse), (q, k, v, batch, out, lse)
 
 
 def _backward(pairs, scale, cut, interpret, kept, cotangents):
     q, k, v, batch, out, lse = kept
     dout, _ = cotangents
-    log2_sum = jnp.where(jnp.isneginf(lse), jnp.inf, lse * LOG2_E)
+    log2_sum = log2_of(lse)
     (of_queries, of_keys), static = pairs, {"scale": scale, "interpret": interpret}
     if cut.backward:
         delta = (out.astype(jnp.float32) * dout).sum(-1).swapaxes(1, 2)
@@ -137,7 +143,12 @@ def _backward(pairs, scale, cut, interpret, kept, cotangents):
     return dq, dk, dv, None
 
 
-_attention.defvjp(_forward, _backward)
+attention.defvjp(attended, _backward)
+
+
+def log2_of(lse: Array) -> Array:
+    """The log-sum-exp in bits, plus infinity where nothing is seen."""
+    return jnp.where(jnp.isneginf(lse), jnp.inf, lse * LOG2_E)
 
 
 def over_rows(kernel: Callable) -> Callable:
