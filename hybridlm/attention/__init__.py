@@ -7,6 +7,6 @@ A mask is prepared once per batch and shared by all layers. No backend is ever r
 one taken, the reason, and the share of the work it does; one asked for by name runs or is refused with the reason.
 """
 
-from hybridlm.attention.plans import Explanation, Plan, explain, plan
+from hybridlm.attention.plans import Explanation, Mixing, Plan, explain, plan
 
-__all__ = ["Explanation", "Plan", "explain", "plan"]
+__all__ = ["Explanation", "Mixing", "Plan", "explain", "plan"]

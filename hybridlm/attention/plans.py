@@ -61,6 +61,18 @@ class Plan:
         scale = q_BTHK.shape[-1] ** -0.5 if scale is None else scale
         return self.backend.attend(self.prepared, q_BTHK, k_BSJK, v_BSJK, scale)
 
+    def attend_to_projection(
+        self,
+        projection_BTJRK: Float[Array, "B T J R K"],
+        rotation: tuple[Array, Array] | None,
+        heads_of: Callable[..., tuple[Array, Array, Array]],
+    ) -> Float[Array, "B T H K"] | None:
+        """Attention of the queries, keys and values that heads_of(projection, rotation) makes, where the backend writes
+        the gradient of the projection at once; else None."""
+        attend = getattr(self.backend, "attend_to_projection", None)
+        scale = projection_BTJRK.shape[-1] ** -0.5
+        return attend and attend(self.prepared, projection_BTJRK, rotation, heads_of, scale)
+
     @property
     def mix(self) -> "Mixing":
         """The mixing function a model is handed: every layer attends alike, and no state is kept."""
@@ -69,25 +81,19 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """`Plan.attend` as a layer calls it."""
+    """A plan as a layer calls it."""
 
-    plan: Plan
+    plan: Any
 
     def __call__(self, layer: Any, q: Array, k: Array, v: Array, state: Any) -> tuple[Array, Any]:
-        """(out, the state as it came)."""
+        """(`Plan.attend`, the state as it came)."""
         return self.plan.attend(q, k, v), state
 
     def of_projection(
-        self,
-        projection_BTJRK: Float[Array, "B T J R K"],
-        rotation: tuple[Array, Array] | None,
-        heads_of: Callable[..., tuple[Array, Array, Array]],
-    ) -> Float[Array, "B T H K"] | None:
-        """Attention of the queries, keys and values that heads_of(projection, rotation) makes, where the backend writes
-        the gradient of the projection at once; else None."""
-        attend = getattr(self.plan.backend, "attend_to_projection", None)
-        scale = projection_BTJRK.shape[-1] ** -0.5
-        return attend and attend(self.plan.prepared, projection_BTJRK, rotation, heads_of, scale)
+        self, projection_BTJRK: Array, rotation: tuple[Array, Array] | None, heads_of: Callable
+    ) -> Array | None:
+        """`Plan.attend_to_projection`."""
+        return self.plan.attend_to_projection(projection_BTJRK, rotation, heads_of)
 
 
 def plan(

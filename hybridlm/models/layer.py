@@ -97,25 +97,24 @@ def _attention(config, shared, number, params, read, state):
     qkv_BTJRK = read("btd,djrk->btjrk", params, "qkv")
     of_projection = getattr(shared.mix, "of_projection", None)
     if of_projection and config.qk_norm == "none":
-        out_BTHK = of_projection(qkv_BTJRK, shared.rotation, functools.partial(_heads, config, shared, None))
+        out_BTHK = of_projection(qkv_BTJRK, shared.rotation, functools.partial(_heads, config, None))
         if out_BTHK is not None:
             return out_BTHK, state
-    return shared.mix(number, *_heads(config, shared, params, qkv_BTJRK, shared.rotation), state)
+    q_BTHK, k_BTJK, v_BTJK = _heads(config, params, qkv_BTJRK, shared.rotation)
+    q_BTHK = shared.constrain(q_BTHK, ("batch", "token", "head", None))
+    k_BTJK, v_BTJK = (shared.constrain(x, ("batch", "token", "kv_head", None)) for x in (k_BTJK, v_BTJK))
+    return shared.mix(number, q_BTHK, k_BTJK, v_BTJK, state)
 
 
-def _heads(config, shared, params, qkv_BTJRK, rotation):
-    """Queries, keys and values out of the fused projection (R query heads share one key/value head)."""
+def _heads(config, params, qkv_BTJRK, rotation):
+    """Queries, keys and values out of the fused projection (R query heads share one key/value head), rotated."""
     q_BTJRK, k_BTJRK, v_BTJRK = lax.split(qkv_BTJRK, (qkv_BTJRK.shape[3] - 2, 1, 1), axis=3)
     k_BTJK, v_BTJK = jnp.squeeze(k_BTJRK, 3), jnp.squeeze(v_BTJRK, 3)
     if config.qk_norm != "none":
         q_BTJRK = _qk_norm(config, q_BTJRK, params["query_norm"])
         k_BTJK = _qk_norm(config, k_BTJK, params["key_norm"])
-    q_BTHK = rotate(q_BTJRK.reshape(*q_BTJRK.shape[:2], config.heads, config.key_width), rotation)
-    return (
-        shared.constrain(q_BTHK, ("batch", "token", "head", None)),
-        shared.constrain(rotate(k_BTJK, rotation), ("batch", "token", "kv_head", None)),
-        shared.constrain(v_BTJK, ("batch", "token", "kv_head", None)),
-    )
+    q_BTHK = q_BTJRK.reshape(*q_BTJRK.shape[:2], -1, config.key_width)
+    return rotate(q_BTHK, rotation), rotate(k_BTJK, rotation), v_BTJK
 
 
 def _qk_norm(config, x, scale):

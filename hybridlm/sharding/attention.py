@@ -43,13 +43,40 @@ class MeshPlan:
     parts: Sequence[Array]
     joined: Callable[[Sequence[Array]], attention.Plan]
 
-    def mix(
-        self, layer: Any, q: Float[Array, "B T H K"], k: Float[Array, "B T J K"], v: Float[Array, "B T J K"], state: Any
-    ) -> tuple[Float[Array, "B T H K"], Any]:
+    @property
+    def mix(self) -> attention.Mixing:
         """The mixing function a model is handed: every layer attends alike, and no state is kept."""
+        return attention.Mixing(self)
+
+    def attend(
+        self, q: Float[Array, "B T H K"], k: Float[Array, "B T J K"], v: Float[Array, "B T J K"]
+    ) -> Float[Array, "B T H K"]:
+        """As `attention.Plan.attend`."""
         where = P(_rows(self.mesh, len(q)), self.stretch, "tensor")
         attend = _on_devices(self._attend, self.mesh, (P(self.axes), where, where, where), where)
-        return attend(self.parts, q, k, v), state
+        return attend(self.parts, q, k, v)
+
+    def attend_to_projection(
+        self,
+        projection: Float[Array, "B T J R K"],
+        rotation: tuple[Array, Array] | None,
+        heads_of: Callable[..., tuple[Array, Array, Array]],
+    ) -> Float[Array, "B T H K"] | None:
+        """As `attention.Plan.attend_to_projection`, or else from parts, of each device's own rows and key heads; None
+        where rows are cut."""
+        if self.stretch:
+            return None
+        rows = _rows(self.mesh, len(projection))
+        where = P(rows, None, "tensor")
+        # one row of angles serves all rows
+        turns = P(rows) if rotation and len(rotation[0]) > 1 else P()
+
+        def attend(parts, projection, rotation):
+            plan = self.joined([part[0] for part in parts])
+            out = plan.attend_to_projection(projection, rotation, heads_of)
+            return plan.attend(*heads_of(projection, rotation)) if out is None else out
+
+        return _on_devices(attend, self.mesh, (P(self.axes), where, turns), where)(self.parts, projection, rotation)
 
     def _attend(self, parts, q, k, v):
         if self.stretch:

@@ -49,6 +49,30 @@ def hidden(config, params, tokens_BT, mix, facts=None, **given):
     return decoder.apply(config, VOCAB, params, tokens_BT, facts, mix, **given)[0]
 
 
+class OfProjection:
+    """A `mix` that takes the projection itself, or refuses it."""
+
+    def __init__(self, mix, takes):
+        self.mix, self.takes, self.asked = mix, takes, 0
+
+    def __call__(self, layer, q, k, v, state):
+        return self.mix(layer, q, k, v, state)
+
+    def of_projection(self, qkv_BTJRK, rotation, heads_of):
+        self.asked += 1
+        return self.mix(None, *heads_of(qkv_BTJRK, rotation), None)[0] if self.takes else None
+
+
+@pytest.mark.parametrize("switches", [{}, {"positions": "none"}, {"attention_bias": "qkv"}, {"qk_norm": "head"}], ids=str)
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_mix_that_takes_the_projection_is_given_what_heads_are_made_of(switches, takes):
+    """But for a norm between the two, which has a gradient of its own; biases are in the projection."""
+    config, params = small(**switches)
+    mix = OfProjection(causal(6), takes)
+    np.testing.assert_array_equal(hidden(config, params, ids(), mix), hidden(config, params, ids(), causal(6)))
+    assert bool(mix.asked) == ("qk_norm" not in switches)
+
+
 def test_grouped_heads_equal_repeated_heads():
     config, params = small()
     repeated = ModelConfig(**SMALL | {"kv_heads": 4})

@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 from hybridlm import attention, masks
 from hybridlm.config.mesh import MeshConfig
 from hybridlm.facts import tokens
+from hybridlm.models.rotary import rotate
 from hybridlm.sharding import mesh
 from hybridlm.sharding.attention import planner
 
@@ -60,6 +61,39 @@ def attended(plan, mask, facts, arrays):
     return jax.value_and_grad(loss, has_aux=True)(arrays)
 
 
+def heads_of(projection_BTJRK, rotation):
+    q_BTJRK = projection_BTJRK[:, :, :, :-2]
+    q_BTHK = q_BTJRK.reshape(*q_BTJRK.shape[:2], -1, q_BTJRK.shape[-1])
+    return rotate(q_BTHK, rotation), rotate(projection_BTJRK[:, :, :, -2], rotation), projection_BTJRK[:, :, :, -1]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("turned", [0, 1, B], ids=["no rotation", "one row of angles", "each row its own"])
+def test_attention_to_a_projection_is_that_to_its_heads(turned, sizes, facts, arrays):
+    """Where rows are cut, a layer takes it apart itself."""
+    where = mesh.make(MeshConfig(**({"data": 1} | sizes)), jax.devices())
+    q, k, v = arrays
+    projection = jnp.concatenate([q.reshape(B, T, J, H // J, K), k[:, :, :, None], v[:, :, :, None]], 3)
+    angles = jax.random.uniform(jax.random.key(0), (turned, T, K // 2))
+    rotation = (jnp.cos(angles), jnp.sin(angles)) if turned else None
+
+    def loss(plan, x):
+        out = plan(MASKS["block diffusion"], facts, **HOW).mix.of_projection(x, rotation, heads_of)
+        return None if out is None else ((out * jnp.cos(jnp.arange(out.size)).reshape(out.shape)).sum(), out)
+
+    def alone(x):
+        out = attention.plan(MASKS["block diffusion"], facts, **HOW).attend(*heads_of(x, rotation))
+        return (out * jnp.cos(jnp.arange(out.size)).reshape(out.shape)).sum(), out
+
+    if "sequence" in sizes:
+        assert loss(planner(where), projection) is None
+        return
+    (_, out), gradient = jax.jit(jax.value_and_grad(functools.partial(loss, planner(where)), has_aux=True))(projection)
+    (_, expected), expected_gradient = jax.value_and_grad(alone, has_aux=True)(projection)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-5)
+
+
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("name", MASKS)
 def test_every_mesh_gives_what_one_device_gives(name, sizes, facts, arrays):
@@ -85,6 +119,21 @@ def test_facts_of_one_row_serve_all_rows(arrays):
     (_, out), _ = attended(planner(where), masks.causal(), tokens.one_document(T), arrays)
     (_, expected), _ = attended(attention.plan, masks.causal(), tokens.one_document(T), arrays)
     np.testing.assert_allclose(out, expected, atol=1e-6)
+
+
+def test_the_gradient_of_a_projection_is_written_on_each_device():
+    """Lowered for GPUs that are not there: what the kernels write are two of four rows and one of two key heads."""
+    where = mesh.make(MeshConfig(data=2, tensor=2), jax.devices()[:4])
+    long = tokens.from_columns(np.ones((4, 256), int), np.broadcast_to(np.arange(256), (4, 256)))
+    shape = jax.ShapeDtypeStruct((4, 256, 2, 4, 64), jnp.bfloat16)
+
+    def loss(x):
+        plan = planner(where)(masks.same_segment(), long, dtype=jnp.bfloat16, head_width=64, platform="gpu")
+        return plan.mix.of_projection(x, None, heads_of).astype(jnp.float32).sum()
+
+    text = jax.jit(jax.grad(loss)).trace(shape).lower(lowering_platforms=("cuda",)).as_text()
+    assert text.count("mosaic_gpu_v2") == 3
+    assert "-> (tensor<2x256x1x4x64xbf16>, tensor<2x2x256xf32>)" in text
 
 
 def test_queries_stay_and_keys_are_gathered_once_per_call(facts, arrays):

@@ -5,9 +5,11 @@ would be too many: there the kernels read the expression (`predicate.py`).
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
@@ -33,11 +35,24 @@ def words(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts, of_rows: str) ->
     """
     rows, columns = (q_facts, k_facts) if of_rows == "q" else (k_facts, q_facts)
     (B, R), C = rows.shape, columns.shape[1]
-    lying = Side(rows, 1), Side(columns, 2)
-    seen = evaluate(mask, *(lying if of_rows == "q" else reversed(lying)))
-    seen = jnp.broadcast_to(seen, (max(B, columns.shape[0]), C, R)).reshape(-1, C // BITS, BITS, R)
-    bits = jnp.where(seen, jnp.uint32(1) << jnp.arange(BITS, dtype=jnp.uint32)[:, None], jnp.uint32(0))
-    return lax.bitcast_convert_type(lax.reduce(bits, jnp.uint32(0), lax.bitwise_or, (2,)), jnp.int32)
+
+    def bit(number):
+        sides = Side(rows, 1), _Strided(columns, number)
+        seen = evaluate(mask, *(sides if of_rows == "q" else reversed(sides)))
+        return jnp.where(seen, jnp.uint32(1 << number), jnp.uint32(0))
+
+    # a word in a thread, which XLA makes of no reduction
+    bits = functools.reduce(jnp.bitwise_or, map(bit, range(BITS)))
+    bits = jnp.broadcast_to(bits, (max(B, columns.shape[0]), C // BITS, R))
+    return lax.bitcast_convert_type(bits, jnp.int32)
+
+
+class _Strided(Side):
+    """Every 32nd token along columns, from one on."""
+
+    def __init__(self, facts: TokenFacts, first: int):
+        super().__init__(jax.tree.map(lambda column_BT: column_BT[:, first::BITS], facts), 2)
+        self.slot = first + BITS * self.slot
 
 
 @dataclasses.dataclass(frozen=True)
