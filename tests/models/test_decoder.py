@@ -63,7 +63,10 @@ class OfProjection:
         return self.mix(None, *heads_of(qkv_BTJRK, rotation), None)[0] if self.takes else None
 
 
-@pytest.mark.parametrize("switches", [{}, {"positions": "none"}, {"attention_bias": "qkv"}, {"qk_norm": "head"}], ids=str)
+SWITCHES = [{}, {"positions": "none"}, {"attention_bias": "all"}, {"qk_norm": "head"}]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
 @pytest.mark.parametrize("takes", [True, False])
 def test_a_mix_that_takes_the_projection_is_given_what_heads_are_made_of(switches, takes):
     """But for a norm between the two, which has a gradient of its own; biases are in the projection."""
