@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cuda
 SPILLED = 256
 """Bytes per thread that a kernel may keep in memory: some numbers of a tile, never a sum of a warpgroup."""
 MASKS = {
-    "in bits": None,
+    "in bits": masks.causal(),
     "packed": masks.causal() & masks.same_segment() & masks.valid(),
     "strided": masks.causal() & masks.strided(4) & masks.window(1023),
     "two streams": masks.unified(),
@@ -48,7 +48,7 @@ def test_products_are_asynchronous_and_sums_stay_in_registers(h100, width, passe
 
     def gradients(segment, q, k, v, dout):
         facts = tokens.from_columns(segment, tokens.along_row(segment.shape))
-        prepared = call.prepare(MASKS[mask] or masks.unified(), facts, None, in_bits=MASKS[mask] is None)
+        prepared = call.prepare(MASKS[mask], facts, None, in_bits=mask == "in bits")
         out, pull = jax.vjp(lambda *qkv: call.attend(prepared, *qkv, width**-0.5, cut)[0], q, k, v)
         return out, *pull(dout)
 
