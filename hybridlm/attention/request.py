@@ -22,7 +22,7 @@ class Request:
       platform: "cpu", "gpu" or "tpu".
       compute_capability: of this machine's GPU, "9.0" for Hopper; where it has none and is asked about GPUs, Hopper's.
       dtype: of q, k and v. head_width: K. length: tokens of a row, T.
-      pairs: of a query and a key in the batch, over all rows whose facts may differ.
+      pairs: of a query and a key in the batch.
     """
 
     mask: Mask
@@ -40,8 +40,7 @@ def make(
     mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None, platform: str | None, dtype: Any, head_width: int
 ) -> Request:
     """The request for these tokens, refused at once if the mask reads a fact they do not carry."""
-    keys = q_facts if k_facts is None else k_facts
-    check(mask, q_facts, keys)
+    check(mask, q_facts, q_facts if k_facts is None else k_facts)
     return Request(
         mask=mask,
         is_self_attention=k_facts is None,
@@ -51,5 +50,11 @@ def make(
         dtype=jnp.dtype(dtype),
         head_width=head_width,
         length=q_facts.shape[1],
-        pairs=max(q_facts.shape[0], keys.shape[0]) * q_facts.shape[1] * keys.shape[1],
+        pairs=pairs(q_facts, k_facts),
     )
+
+
+def pairs(q_facts: TokenFacts, k_facts: TokenFacts | None) -> int:
+    """Of a query and a key in the batch, over all rows whose facts may differ."""
+    (B, T), (A, S) = q_facts.shape, (q_facts if k_facts is None else k_facts).shape
+    return max(A, B) * T * S

@@ -47,8 +47,9 @@ def compiled(function, *arguments):
     return jax.jit(function).lower(*arguments).compile()
 
 
-def with_gradients(attend, q, k, v, dout):
-    out, pull = jax.vjp(attend, q, k, v)
+def with_gradients(attend, *arrays):
+    *given, dout = arrays
+    out, pull = jax.vjp(attend, *given)
     return out, *pull(dout)
 
 
@@ -232,11 +233,11 @@ def of_projection(mask, facts, *, J, group, K):
 
     def fused(facts, x, dout):
         planned = attention.plan(mask, facts, dtype=x.dtype, head_width=K, backend="mosaic")
-        return with_gradients_of(lambda x: planned.mix.of_projection(x, rotation, heads_of), x, dout)
+        return with_gradients(lambda x: planned.mix.of_projection(x, rotation, heads_of), x, dout)
 
     def reference(facts, x, dout):
         planned = attention.plan(mask, facts, dtype=x.dtype, head_width=K, backend="dense")
-        return with_gradients_of(lambda x: planned.attend(*heads_of(x, rotation)), x, dout)
+        return with_gradients(lambda x: planned.attend(*heads_of(x, rotation)), x, dout)
 
     wide = [array.astype(jnp.float32) for array in (x, dout)]
     with jax.default_matmul_precision("highest"):
@@ -254,11 +255,6 @@ def of_projection(mask, facts, *, J, group, K):
         return off
 
     return [check]
-
-
-def with_gradients_of(attend, x, dout):
-    out, pull = jax.vjp(attend, x)
-    return out, *pull(dout)
 
 
 def case_log_sum_exp_and_keys_that_are_hidden_and_not_a_number():

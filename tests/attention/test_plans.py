@@ -70,7 +70,7 @@ def test_route(mask, facts, options, backend, reason):
 
 def test_a_dense_array_is_for_kernels_that_may_keep_its_bits(monkeypatch):
     """Expressions of long rows are read inside the kernels, and go on as before."""
-    monkeypatch.setattr(mosaic, "BITS", 128 * 128 - 1)
+    monkeypatch.setattr(mosaic, "MOST_PAIRS", 128 * 128 - 1)
     mask = masks.dense(np.ones((128, 128), bool))
     explanation = attention.explain(mask, ROW, **GPU)
     assert explanation.backend == "dense"

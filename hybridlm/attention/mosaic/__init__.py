@@ -13,15 +13,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hybridlm.attention.request import Request
+from hybridlm.attention.request import Request, pairs
 from hybridlm.facts.tokens import TokenFacts
 from hybridlm.masks.expressions import Opaque, Table, walk
 from hybridlm.masks.mask import Mask
 
 NAME = "mosaic"
 HEAD_WIDTHS = (64, 128)
-BITS = 1 << 29
-"""Pairs of a batch up to which a bit of each is kept, and again for kernels that hold keys: 128 MiB in all."""
+MOST_PAIRS = 1 << 29
+"""Of a batch, up to which a bit of each is kept, and again for kernels that hold keys: 128 MiB in all."""
 TOO_NEW = (0, 12)
 """From this jax on, libnvJitLink compiles the kernels and ignores how they part registers (docs/attention.md)."""
 
@@ -37,10 +37,10 @@ def refusal(request: Request) -> str | None:
     if request.head_width not in HEAD_WIDTHS:
         return f"head width {request.head_width} is not {' or '.join(map(str, HEAD_WIDTHS))}"
     is_code = any(isinstance(node, Table | Opaque) for node in walk(request.mask.canonical))
-    if is_code and request.pairs > BITS:
+    if is_code and request.pairs > MOST_PAIRS:
         return (
             f"{request.mask!r} holds a dense array or function, which its kernels read as bits, and the batch has "
-            f"{request.pairs:,} pairs, of which only up to {BITS:,} are kept"
+            f"{request.pairs:,} pairs, of which only up to {MOST_PAIRS:,} are kept"
         )
     return None
 
@@ -61,9 +61,7 @@ def prepare(mask: Mask, q_facts: TokenFacts, k_facts: TokenFacts | None) -> Any:
     from hybridlm.attention.mosaic import call  # takes a second, which only those who run it pay
 
     warn_if_slow(jax.__version__, jax.default_backend())
-    keys = q_facts if k_facts is None else k_facts
-    pairs = max(q_facts.shape[0], keys.shape[0]) * q_facts.shape[1] * keys.shape[1]
-    return call.prepare(mask, q_facts, k_facts, in_bits=pairs <= BITS)
+    return call.prepare(mask, q_facts, k_facts, in_bits=pairs(q_facts, k_facts) <= MOST_PAIRS)
 
 
 def attend(

@@ -27,9 +27,8 @@ from hybridlm.attention.mosaic.tiles import (
 )
 
 
-@functools.partial(
-    jax.jit, static_argnames=("pairs", "scale", "tiles", "is_joined", "interpret")
-)  # lowered once for all layers
+# lowered once for all layers
+@functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "is_joined", "interpret"))
 def query_gradient(
     q: Array,
     k: Array,

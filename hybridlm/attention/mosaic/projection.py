@@ -7,6 +7,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
+from hybridlm.attention.block_lists import check_tokens
 from hybridlm.attention.mosaic import call, joined
 from hybridlm.attention.mosaic.backward_keys import key_gradients
 from hybridlm.attention.mosaic.backward_queries import query_gradient
@@ -26,6 +27,7 @@ def attend(
     """What `call.attend` gives for the queries, keys and values that heads_of(projection, rotation) makes; the kernels
     write the gradient of the projection. None where they cannot."""
     call.check_scale(scale)
+    check_tokens(prepared.lengths, projection_BTJRK, projection_BTJRK)
     T, K = projection_BTJRK.shape[1], projection_BTJRK.shape[-1]
     cut = cut or fastest(prepared.mask, T, K)
     if cut.backward or not joined.fits(projection_BTJRK, rotation):

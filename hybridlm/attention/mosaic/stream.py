@@ -26,7 +26,7 @@ its three warpgroups, and who asks for more waits for ever."""
 class Stream:
     """A ring of blocks in shared memory: where the arrays of a step come from, their slots, the barriers of each.
 
-    of_masked: comes with the steps that have something to hide alone.
+    of_masked: it comes only with steps that have something to hide.
     """
 
     source: Callable[[Tile, Array], tuple]
@@ -82,7 +82,10 @@ def run(
             def fetch(step):
                 for stream in streams:
                     fetch = functools.partial(stream.fetch, tile, step, tile.slot(step))
-                    pl.when(step >= tile.full)(fetch) if stream.of_masked else fetch()
+                    if stream.of_masked:
+                        pl.when(step >= tile.full)(fetch)
+                    else:
+                        fetch()
 
             # the rows' slots are free once the tile before is done, all of the ring but one sooner
             early = lax.min(tile.total, schedule.tiles.stages - 1)

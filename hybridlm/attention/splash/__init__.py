@@ -33,7 +33,7 @@ def refusal(request: Request) -> str | None:
     if request.length < FEWEST:
         return f"a row of {request.length} queries would fill little of a tile of {FEWEST}"
     if any(isinstance(node, Table | Opaque) for node in walk(request.mask.canonical)):
-        return f"{request.mask!r} holds a dense array or function, which no kernel reads"
+        return f"{request.mask!r} holds a dense array or function, which its kernels do not read"
     return None
 
 

@@ -6,18 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.pallas import mosaic_gpu as plgpu
 from jax.sharding import PartitionSpec as P
 
 from hybridlm import masks
 from hybridlm.attention import dense
-from hybridlm.attention.mosaic import call, cuts, forward, schedule, stream, tiles
+from hybridlm.attention.mosaic import call, cuts, stream, tiles
 from hybridlm.attention.mosaic.tiles import Tiles
 from hybridlm.facts import tokens
 
 SMALL = cuts.Cut(forward=Tiles(64, 2), queries=Tiles(64, 2), keys=Tiles(64, 2))
 IN_ONE_PASS = SMALL._replace(backward=cuts.IN_ONE_PASS[64])
-copy = plgpu.copy_smem_to_gmem
 
 
 def packed(*rows):
@@ -33,36 +31,6 @@ def two_streams(*documents, block):
     index = jnp.tile(jnp.arange(segment.shape[1] // 2, dtype=jnp.int32), 2)[None]
     stream = (jnp.arange(segment.shape[1]) >= segment.shape[1] // 2).astype(jnp.int32)[None]
     return tokens.from_columns(segment, index, index_BT=index, block_BT=index // block, stream_BT=stream)
-
-
-@pytest.fixture
-def interpreter(monkeypatch):
-    """The interpreter with what it lacks: products of what lies in registers, and copies that add to what is there."""
-
-    def wgmma(acc, left, right):
-        acc[...] += jnp.dot(left[...], right[...], preferred_element_type=jnp.float32)
-
-    def add_product(acc, left, right, meanwhile):
-        meanwhile()
-        return acc + jnp.dot(left, right[...], preferred_element_type=jnp.float32)
-
-    def copy_or_add(source, target, *, reduction_op=None):
-        if reduction_op == "add":
-            target[...] += source[...]
-        else:
-            copy(source, target)
-
-    monkeypatch.setattr(schedule, "processors", lambda: 1)
-    monkeypatch.setattr(forward, "add_product", add_product)
-    for name, instead in {
-        "ACC": plgpu.REGS,  # memory, multiplied into at once
-        "copy_smem_to_gmem": copy_or_add,
-        "wgmma": wgmma,
-        "wgmma_accumulator_load": lambda acc, wait_n=0: acc[...],
-        "wgmma_wait": lambda wait_n: None,
-    }.items():
-        monkeypatch.setattr(plgpu, name, instead)
-    return plgpu.InterpretGPUParams()
 
 
 def random(B, T, H, J, K, S=None):
@@ -111,6 +79,24 @@ def test_interpreted_kernels_equal_the_reference(interpreter, cut, in_bits):
     for name, got, want in zip(("lse", "out", "dq", "dk", "dv"), fused(q, broken, v, dout), (lse, *found)):
         if name != "dq":  # adds 0 times the hidden keys of a block with visible ones
             np.testing.assert_array_equal(np.asarray(got, np.float32), want)
+
+
+@pytest.mark.parametrize("cut", [SMALL, IN_ONE_PASS], ids=["two passes", "one pass"])
+@pytest.mark.parametrize("side", "qk")
+def test_an_expression_over_one_side_alone(interpreter, side, cut):
+    """Of the other side nothing comes to shared memory, and nobody waits for it."""
+    mask = masks.custom(lambda q, k: (q if side == "q" else k).index % 3 != 1)
+    facts, arrays = packed((128,)), random(1, 128, 1, 1, 64)
+
+    @jax.jit
+    def fused(q, k, v, dout):
+        prepared = call.prepare(mask, facts, None, in_bits=False)
+        return gradients(lambda *a: call.attend(prepared, *a, 0.1, cut, interpreter)[0], q, k, v, dout)
+
+    wide = [array.astype(jnp.float32) for array in arrays]
+    wanted = gradients(lambda *a: dense.attend(dense.prepare(mask, facts, None), *a, 0.1), *wide)
+    for got, want in zip(fused(*arrays), wanted):
+        assert np.linalg.norm(got.astype(jnp.float32) - want) < 0.01 * np.linalg.norm(want)
 
 
 def test_a_dense_array_no_block_divides_is_seen_by_the_kernels(interpreter):
