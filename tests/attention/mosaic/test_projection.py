@@ -76,13 +76,11 @@ def test_a_network_on_a_gpu_has_the_gradient_written_whole(loop, remat):
 
 def test_rows_may_be_mapped():
     def gradient(segment, x):
-        prepared = call.prepare(
-            masks.same_segment(), tokens.from_columns(segment, tokens.along_row(segment.shape)), None
-        )
+        facts = tokens.from_columns(segment, tokens.along_row(segment.shape))
+        prepared = call.prepare(masks.same_segment(), facts, None)
         return jax.grad(lambda x: projection.attend(prepared, x, turn, heads_of, 0.1).astype(jnp.float32).sum())(x)
 
     turn = angles(1)
-
     given = jax.ShapeDtypeStruct((3, B, T), jnp.int32), jax.ShapeDtypeStruct((3, B, T, J, 4, K), jnp.bfloat16)
     text = jax.jit(jax.vmap(gradient)).trace(*given).lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("mosaic_gpu_v2") == 3
