@@ -18,10 +18,6 @@ BACKENDS: tuple[ModuleType, ...] = (cudnn, mosaic, splash, dense)
 """In order of preference, but for what `_objection` says. A backend is a module with NAME, refusal(request),
 prepare(mask, q, k) and attend(...); the last one takes every request."""
 
-LONG = 4096
-"""Tokens of a row from which on our kernels have been faster than cuDNN with nothing hidden, at head width 128."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Explanation:
     """What runs and why.
@@ -155,11 +151,6 @@ def _objection(backend: ModuleType, request: Request) -> str | None:
     """Why a backend is passed over where none was asked for: it refuses, or the next one is known to be faster."""
     refused = backend.refusal(request)
     if not refused and backend is cudnn and not mosaic.refusal(request):
-        pattern = cudnn.pattern(request.mask)
-        if pattern.is_causal:
+        if cudnn.pattern(request.mask).is_causal:
             return "mosaic is faster at causal masks, forward and backward"
-        if request.head_width == 64 and not pattern.is_padded:
-            return "mosaic is faster at head width 64"
-        if request.length >= LONG and not pattern.is_padded:
-            return f"mosaic is faster at rows of {LONG} tokens and longer"
     return refused

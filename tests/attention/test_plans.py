@@ -16,7 +16,6 @@ SWAPPED = tokens.concatenate([tokens.one_document(64, offset=64), tokens.one_doc
 PADDED = tokens.from_columns(*jnp.ones((2, 1, 128), jnp.int32), extra={"length": jnp.full((1, 128), 70, jnp.int32)})
 ROW = tokens.from_columns(jnp.ones((1, 128), jnp.int32), jnp.arange(128, dtype=jnp.int32)[None])
 ROW_OF_256 = tokens.from_columns(jnp.ones((1, 256), jnp.int32), jnp.arange(256, dtype=jnp.int32)[None])
-LONG_ROW = tokens.one_document(4096)
 GPU, TPU = {"platform": "gpu"}, {"platform": "tpu"}
 
 ROUTES = [
@@ -24,9 +23,8 @@ ROUTES = [
     (masks.causal(), ROW, {**GPU, "head_width": 128}, "mosaic", "not cudnn: mosaic is faster at causal masks"),
     (masks.causal() & masks.window(31), ROW, GPU, "mosaic", "not cudnn: mosaic is faster at causal masks"),
     (masks.causal() & masks.padding(), PADDED, GPU, "mosaic", "not cudnn: mosaic is faster at causal masks"),
-    (masks.bidirectional(), ROW, GPU, "mosaic", "not cudnn: mosaic is faster at head width 64; mosaic takes it"),
+    (masks.bidirectional(), ROW, GPU, "cudnn", "cudnn takes it"),
     (masks.bidirectional(), ROW, {**GPU, "head_width": 128}, "cudnn", "cudnn takes it"),
-    (masks.bidirectional(), LONG_ROW, {**GPU, "head_width": 128}, "mosaic", "faster at rows of 4096 tokens and longer"),
     (masks.padding(), PADDED, GPU, "cudnn", "cudnn takes it"),
     (masks.causal(), ROW, {**GPU, "head_width": 96}, "cudnn", "cudnn takes it"),
     (masks.causal() & masks.window(31), ROW, {**GPU, "dtype": jnp.float16}, "cudnn", "cudnn takes it"),

@@ -104,17 +104,18 @@ def gradients(
                 plgpu.barrier_wait(ready.at[slot])
 
                 def slopes(s_ref, dp_ref):
+                    # shared memory is busy with what products read once they are issued
+                    log2_sum = predicate.vector(sum_smem.at[slot], COLUMNS)
                     plgpu.wgmma(s_ref, k_smem.at[own], q_smem.at[slot].T)
                     plgpu.wgmma(dp_ref, v_smem.at[own], dout_smem.at[slot].T)
-                    log2_sum = predicate.vector(sum_smem.at[slot], COLUMNS)
                     s = plgpu.wgmma_accumulator_load(s_ref, wait_n=1)
                     p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
                     if is_partial:
                         plgpu.barrier_wait(marks_ready.at[slot])
                         p = view.hide(p, 0.0, [mark.at[slot] for mark in marks_smem], pl.ds(0, PART))
                         plgpu.barrier_arrive(marks_free.at[slot])
-                    plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot])
                     delta = predicate.vector(delta_smem.at[slot], COLUMNS)
+                    plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot])
                     dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=1)
                     return (p * (dp - spread(delta, p.shape, COLUMNS))).astype(q.dtype)
 

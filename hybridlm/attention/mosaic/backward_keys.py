@@ -79,19 +79,22 @@ def key_gradients(
                     # what is computed from it anew takes no registers between steps, but instructions in each
                     own = lax.optimization_barrier(warpgroup) if len(parts) == 1 else warpgroup
                     k_tile, v_tile = k_smem.at[own], v_smem.at[own]
+                    # shared memory is busy with what products read once they are issued
+                    log2_sum = predicate.vector(sum_smem.at[slot, parts[0]], COLUMNS)
                     for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
                         plgpu.wgmma(s_ref, k_tile, q_smem.at[slot, part].T)
                         plgpu.wgmma(dp_ref, v_tile, dout_smem.at[slot, part].T)
-                    for part, s_ref, dp_ref in zip(parts, products[::2], products[1::2]):
-                        log2_sum = predicate.vector(sum_smem.at[slot, part], COLUMNS)
+                    for part, later, s_ref, dp_ref in zip(parts, [*parts[1:], None], products[::2], products[1::2]):
                         s = plgpu.wgmma_accumulator_load(s_ref, wait_n=behind - 1)
                         p = jnp.exp2(s * (scale * LOG2_E) - spread(log2_sum, s.shape, COLUMNS))
                         if is_partial:
                             p = view.hide(p, 0.0, [mark.at[slot] for mark in marks_smem], part)
-                        plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
                         delta = predicate.vector(delta_smem.at[slot, part], COLUMNS)
+                        plgpu.wgmma(dv_ref, p.astype(q.dtype), dout_smem.at[slot, part])
                         dp = plgpu.wgmma_accumulator_load(dp_ref, wait_n=behind - 1)
                         ds = p * (dp - spread(delta, p.shape, COLUMNS))
+                        if later:
+                            log2_sum = predicate.vector(sum_smem.at[slot, later], COLUMNS)
                         plgpu.wgmma(dk_ref, ds.astype(q.dtype), q_smem.at[slot, part])
 
                 def take(slot, *parts, is_partial):

@@ -4,6 +4,7 @@ While one warpgroup multiplies, the other takes exponentials: they pass a turn b
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,6 +23,8 @@ from hybridlm.attention.mosaic.tiles import BLOCK_ROWS, LOG2_E, WARPGROUP_ROWS, 
 
 _LOWEST = -1e30
 """Below every score, yet finite, so that a row that sees nothing has a sum of 0 and never a NaN."""
+_OF_A_QUAD = 8
+"""Columns next to each other, two in each of four threads."""
 
 
 @functools.partial(jax.jit, static_argnames=("pairs", "scale", "tiles", "interpret"))  # lowered once for all layers
@@ -92,11 +95,11 @@ def forward(
                     plgpu.barrier_wait(marks_ready.at[slot])
                     s = view.hide(s, -jnp.inf, [mark.at[slot] for mark in marks_smem], pl.ds(0, tiles.columns))
                     plgpu.barrier_arrive(marks_free.at[slot])
-                higher = jnp.maximum(highest, s.max(axis=1) * to_log2)
+                higher = jnp.maximum(highest, _folded(s, jnp.maximum).max(axis=1) * to_log2)
                 p = jnp.exp2(s * to_log2 - spread(higher, s.shape, ROWS))
                 shrink = jnp.exp2(highest - higher)
                 acc *= spread(shrink, acc.shape, ROWS)
-                normaliser = normaliser * shrink + p.sum(axis=1)
+                normaliser = normaliser * shrink + _folded(p, jnp.add).sum(axis=1)
                 weights = p.astype(q.dtype)
                 # the exponentials are to be done before the turn is passed, not moved behind it
                 acc, higher, normaliser, weights = lax.optimization_barrier((acc, higher, normaliser, weights))
@@ -162,6 +165,16 @@ def forward(
         interpret=interpret,
     )
     return kernel(q, k, v, sight, schedule.work(lists))
+
+
+def _folded(tile: Array, join: Callable) -> Array:
+    """Columns joined with those half a tile further on, until a thread has two of each row.
+
+    What reduces a row takes one number after the other, and each waits for the one before.
+    """
+    while (half := tile.shape[1] // 2) >= _OF_A_QUAD:
+        tile = join(tile[:, :half], tile[:, half:])
+    return tile
 
 
 def add_product(acc: Array, left: Array, right: Any, meanwhile: Any) -> Array:

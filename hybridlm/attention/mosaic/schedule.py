@@ -98,9 +98,15 @@ class Schedule:
             full=full * self.steps_per_block,
             total=lists.total[row, rank] * self.steps_per_block,
             columns=lambda step: pl.ds(lists.column[row, rank, lax.div(step, self.steps_per_block)] * width, width),
-            slot=lambda step: lax.rem(taken + step, self.tiles.stages),
+            slot=lambda step: _remainder(taken + step, self.tiles.stages),
             seen=seen,
         )
+
+
+def _remainder(number: Array, divisor: int) -> Array:
+    """number % divisor of a number that is not negative, for which the compiler has no word."""
+    is_power_of_two = divisor & (divisor - 1) == 0
+    return number & (divisor - 1) if is_power_of_two else lax.rem(number, divisor)
 
 
 def processors() -> int:
