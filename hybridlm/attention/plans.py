@@ -150,7 +150,6 @@ def _choose(request: Request, name: str) -> tuple[ModuleType, str]:
 def _objection(backend: ModuleType, request: Request) -> str | None:
     """Why a backend is passed over where none was asked for: it refuses, or the next one is known to be faster."""
     refused = backend.refusal(request)
-    if not refused and backend is cudnn and not mosaic.refusal(request):
-        if cudnn.pattern(request.mask).is_causal:
-            return "mosaic is faster at causal masks, forward and backward"
-    return refused
+    if refused or backend is not cudnn or mosaic.refusal(request):
+        return refused
+    return "mosaic is faster at causal masks, forward and backward" if cudnn.pattern(request.mask).is_causal else None
