@@ -18,6 +18,7 @@ BACKENDS: tuple[ModuleType, ...] = (cudnn, mosaic, splash, dense)
 """In order of preference, but for what `_objection` says. A backend is a module with NAME, refusal(request),
 prepare(mask, q, k) and attend(...); the last one takes every request."""
 
+
 @dataclasses.dataclass(frozen=True)
 class Explanation:
     """What runs and why.
