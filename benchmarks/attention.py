@@ -34,9 +34,9 @@ TITLES = {
     "map": "block map, ms",
     "memory": "most memory, MiB",
 }
-AS_IN_A_STEP = "--xla_gpu_graph_min_graph_size=1"
-"""XLA records a step in CUDA graphs, but by default no program of fewer than five calls. Outside of them it clears what
-cuDNN will write, which takes a twentieth as long as attention itself."""
+IN_A_GRAPH = "--xla_gpu_graph_min_graph_size=1"
+"""XLA records calls that follow each other in a CUDA graph, but by default none as few as here. Outside of graphs it
+clears what cuDNN will write, which takes a twentieth as long as attention itself."""
 NAMES = {"mosaic": "ours", "flex": "FlexAttention", "cudnn": "cuDNN in JAX", "sdpa": "cuDNN in PyTorch"}
 Found = dict[tuple[str, str, str, str], tuple[float, float, float]]
 """Quartiles in milliseconds by backend, mask, shape and part; of memory, three times the most, in MiB."""
@@ -64,7 +64,7 @@ def milliseconds(function: Callable, wait: Callable, runs: int = 15, burst: int 
 def work(pipe, who: str, name: str, shape: str, parts: list[str]) -> None:
     """A process: compiles all, says how long that took or what failed, and times when it is told to."""
     os.environ.update(XLA_PYTHON_CLIENT_PREALLOCATE="false", TORCHINDUCTOR_COMPILE_THREADS="1")
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {AS_IN_A_STEP}"
+    os.environ["XLA_FLAGS"] = f"{IN_A_GRAPH} {os.environ.get('XLA_FLAGS', '')}"
     backend, _, cut = who.partition(" ")
     start = time.perf_counter()
     try:

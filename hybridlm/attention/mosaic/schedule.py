@@ -104,7 +104,7 @@ class Schedule:
 
 
 def _remainder(number: Array, divisor: int) -> Array:
-    """number % divisor of a number that is not negative, for which the compiler has no word."""
+    """number % divisor of a number that is not negative, which the compiler cannot know of a signed one."""
     is_power_of_two = divisor & (divisor - 1) == 0
     return number & (divisor - 1) if is_power_of_two else lax.rem(number, divisor)
 
